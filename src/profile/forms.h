@@ -1,0 +1,139 @@
+// Codecs of values that have a grammar or several spellings: names, mounts, devices, id ranges, capabilities, users.
+#pragma once
+
+#include "profile/codec.h"
+
+namespace sandbox {
+
+// The small tables of maps that fill members of the struct they are in.
+[[nodiscard]] const FieldTable& policy_fields();
+[[nodiscard]] const FieldTable& stop_fields();
+[[nodiscard]] const FieldTable& scheduler_fields();
+[[nodiscard]] const FieldTable& io_priority_fields();
+
+#define SANDBOX_CODEC(name, base, type)                       \
+    struct name : base {                                      \
+        using Value = type;                                   \
+        static void decode(Decoder&, const Node&, type& out); \
+        static Node encode(const type& value);                \
+        static Node schema();                                 \
+        static std::string describe();                        \
+    }
+
+// ---- names
+
+SANDBOX_CODEC(VersionForm, Scalar, Profile);  // version: 1
+SANDBOX_CODEC(ProfileName, Scalar, std::string);
+SANDBOX_CODEC(Hostname, Scalar, std::string);  // also domainname
+SANDBOX_CODEC(VariableMap, Scalar, TextMap);
+SANDBOX_CODEC(UnsupportedWord, Scalar, bool);  // error | warn
+SANDBOX_CODEC(Timezone, Scalar, std::string);
+
+// ---- file system
+
+struct MountForm {
+    using Value = Mount;
+    static void decode(Decoder&, const Node&, Mount&);
+    static Node encode(const Mount&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<Mount>}; }
+    static std::string identity(const Node&);
+};
+
+struct DirectoryForm {
+    using Value = Directory;
+    static void decode(Decoder&, const Node&, Directory&);
+    static Node encode(const Directory&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<Directory>}; }
+};
+
+struct FileMap {
+    using Value = std::vector<File>;
+    static void decode(Decoder&, const Node&, std::vector<File>&);
+    static Node encode(const std::vector<File>&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::map, fields_of<File>}; }
+};
+
+struct MapShape {
+    static Shape shape() { return {Shape::map}; }
+};
+struct ListShape {
+    static Shape shape() { return {Shape::list}; }
+};
+
+SANDBOX_CODEC(SymlinkMap, MapShape, std::vector<Symlink>);
+SANDBOX_CODEC(PathListForm, ListShape, PathList);
+
+// ---- namespaces, ids, capabilities, security
+
+SANDBOX_CODEC(AbsoluteHostPath, Scalar, std::string);
+SANDBOX_CODEC(NamespaceForm, Scalar, Namespace);
+SANDBOX_CODEC(IdRangeForm, Scalar, IdRange);
+SANDBOX_CODEC(CapabilityNumber, Scalar, int);
+SANDBOX_CODEC(CapabilityDrop, ListShape, Capabilities);
+SANDBOX_CODEC(CapabilityAmbient, ListShape, Capabilities);
+SANDBOX_CODEC(KeyringWord, Scalar, bool);
+
+struct IdMapForm {
+    using Value = IdMap;
+    static void decode(Decoder&, const Node&, IdMap&);
+    static Node encode(const IdMap&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<IdMap>}; }
+};
+
+// ---- limits and devices
+
+SANDBOX_CODEC(UlimitMap, MapShape, std::vector<Ulimit>);
+SANDBOX_CODEC(DeviceAccess, Scalar, Device);  // "rwm"
+
+struct DeviceForm {
+    using Value = Device;
+    static void decode(Decoder&, const Node&, Device&);
+    static Node encode(const Device&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<Device>}; }
+    static std::string identity(const Node&);
+};
+
+// ---- process
+
+SANDBOX_CODEC(UserForm, Scalar, std::string);
+SANDBOX_CODEC(GroupForm, Scalar, std::string);
+SANDBOX_CODEC(Umask, Scalar, std::uint32_t);
+SANDBOX_CODEC(InheritGlobs, ListShape, Environment);
+SANDBOX_CODEC(TtyForm, Scalar, Switch);
+SANDBOX_CODEC(SchedulerForm, Scalar, Process);
+SANDBOX_CODEC(IoPriorityForm, Scalar, Process);
+SANDBOX_CODEC(CpuList, Scalar, Process);
+SANDBOX_CODEC(PersonalityName, Scalar, std::string);
+SANDBOX_CODEC(SignalForm, Scalar, int);
+
+struct EnvironmentForm {
+    using Value = Environment;
+    static void decode(Decoder&, const Node&, Environment&);
+    static Node encode(const Environment&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape();
+};
+
+struct StdinForm : Scalar {
+    using Value = Process;
+    static constexpr bool reads_null = true;  // the null of YAML is /dev/null
+    static void decode(Decoder&, const Node&, Process&);
+    static Node encode(const Process&);
+    static Node schema();
+    static std::string describe();
+};
+
+#undef SANDBOX_CODEC
+
+}  // namespace sandbox

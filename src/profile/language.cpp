@@ -1,0 +1,380 @@
+// The language, one line for each key: name, member, meaning. Everything else that is said about a key comes from here.
+#include "profile/language.h"
+
+#include "profile/codec.h"
+#include "profile/forms.h"
+
+namespace sandbox {
+namespace {
+
+template <class S>
+const void* defaults_of() {
+    static const S object{};
+    return &object;
+}
+
+template <class S, std::size_t N>
+constexpr FieldTable table(const Field (&fields)[N]) {
+    return {fields, defaults_of<S>};
+}
+
+struct UpperWords {
+    static constexpr std::string_view words[]{"tmpfs"};
+};
+struct SeccompWords {
+    static constexpr std::string_view words[]{"default", "none"};
+};
+
+using Argv = List<Located<AnyText>, Shape::argv>;
+
+}  // namespace
+
+template <>
+const FieldTable& fields_of<Profile>() {
+    static constexpr Field fields[]{
+        required(whole<VersionForm>("version", "the version of the language: 1")),
+        field<&Profile::name, ProfileName>("name", "what the sandbox is called; default: the file's name without .yaml"),
+        field<&Profile::description>("description", "a sentence for people"),
+        field<&Profile::labels, AnyText>("labels", "words of your own, NAME: TEXT, that tools can look for"),
+        later("extends", "profiles that this one builds on; later ones win"),
+        field<&Profile::vars, VariableMap>("vars", "defaults of variables for ${NAME}; --set NAME=VALUE overrides"),
+        whole<Group<Profile, policy_fields>>("policy", "what to do where the host falls short"),
+        field<&Profile::hostname, Hostname>("hostname", "the host name inside; default: name"),
+        field<&Profile::domainname, Hostname>("domainname", "the NIS domain name inside"),
+        field<&Profile::rootfs>("rootfs", "the root directory: exactly one of path, host, overlay, tmpfs"),
+        field<&Profile::mounts, MountForm>("mounts", "what is mounted inside, parents before children"),
+        field<&Profile::files, FileMap>("files", "files made inside, PATH: {content or source}"),
+        field<&Profile::dirs, DirectoryForm>("dirs", "directories made inside"),
+        field<&Profile::symlinks, SymlinkMap>("symlinks", "symbolic links made inside, LINK: TARGET"),
+        field<&Profile::mask, PathListForm>("mask", "paths made unreadable inside: default, none, or a list on top of the default"),
+        field<&Profile::readonly_paths, PathListForm>("readonly_paths",
+                                                      "paths made read-only inside: default, none, or a list on top of the default"),
+        field<&Profile::proc>("proc", "/proc inside"),
+        field<&Profile::dev>("dev", "/dev inside"),
+        field<&Profile::namespaces>("namespaces", "what is separate from the host"),
+        field<&Profile::id_map, IdMapForm>("id_map", "user and group ids: auto, caller, host, or ranges {uid: [...], gid: [...]}"),
+        field<&Profile::capabilities>("capabilities", "privileges that the payload may have"),
+        field<&Profile::security>("security", "system call filter and other fences"),
+        later("resources", "memory, processor, process and I/O limits"),
+        later("cgroup", "where and how the control groups are made"),
+        field<&Profile::ulimits, UlimitMap>("ulimits", "limits of each process, NAME: SOFT:HARD, one number for both, or infinity"),
+        field<&Profile::sysctl, AnyText>("sysctl", "kernel settings of the sandbox's own namespaces"),
+        field<&Profile::devices, DeviceForm>("devices", "device nodes of the host that are usable inside"),
+        field<&Profile::network>("network", "the network inside"),
+        field<&Profile::time>("time", "clock offsets and time zone"),
+        field<&Profile::process>("process", "what runs inside, and as whom"),
+        field<&Profile::lifecycle>("lifecycle", "how long it runs and how it stops"),
+        later("logging", "where the output is kept"),
+        later("matrix", "variants of this profile"),
+    };
+    static constexpr FieldTable out = table<Profile>(fields);
+    return out;
+}
+
+const FieldTable& policy_fields() {
+    static constexpr Field fields[]{
+        field<&Profile::warn_unsupported, UnsupportedWord>("unsupported", "a setting that this host cannot honour: error or warn"),
+    };
+    static constexpr FieldTable out = table<Profile>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Rootfs>() {
+    static constexpr Field fields[]{
+        field<&Rootfs::path, HostPath>("path", "a directory of the host that becomes the root"),
+        field<&Rootfs::host>("host", "start from the host's own tree, then mask: ro or rw"),
+        field<&Rootfs::overlay>("overlay", "layers laid over each other"),
+        field<&Rootfs::tmpfs>("tmpfs", "an empty root in memory"),
+        field<&Rootfs::readonly>("readonly", "the root cannot be written"),
+        field<&Rootfs::propagation>("propagation", "whether mounts made on the host appear inside (slave) and the other way (shared)"),
+        field<&Rootfs::idmap>("idmap", "how ids on disk appear inside"),
+    };
+    static constexpr FieldTable out = table<Rootfs>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Overlay>() {
+    static constexpr Field fields[]{
+        field<&Overlay::lower, HostPath>("lower", "1 to 500 directories, the first is the top layer"),
+        field<&Overlay::upper, WordOrPath<UpperWords>>("upper", "where changes go: a directory, or tmpfs (thrown away)"),
+        field<&Overlay::work, HostPath>("work", "the kernel's scratch directory; default: UPPER.work beside upper"),
+        field<&Overlay::size, Bytes>("size", "the most that upper may hold"),
+        field<&Overlay::options, AnyText>("options", "index, xino, redirect_dir, metacopy, volatile, userxattr"),
+    };
+    static constexpr FieldTable out = table<Overlay>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<RootTmpfs>() {
+    static constexpr Field fields[]{
+        field<&RootTmpfs::size, Bytes>("size", "the most it may hold; default: half of the memory"),
+        field<&RootTmpfs::perm, Mode>("perm", "mode of the root directory; default: 0755"),
+    };
+    static constexpr FieldTable out = table<RootTmpfs>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Mount>() {
+    static constexpr Field fields[]{
+        field<&Mount::type>("type", "what is mounted"),
+        field<&Mount::source, HostPath>("source", "bind: the file or directory of the host"),
+        required(field<&Mount::target, InsidePath>("target", "where it appears inside")),
+        field<&Mount::mode>("mode", "ro or rw; default: ro for bind, proc, sysfs and cgroup, rw for the others"),
+        field<&Mount::recursive>("recursive", "bind: with the mounts below"),
+        field<&Mount::exec>("exec", "programs on it may be run"),
+        field<&Mount::suid>("suid", "set-user-id bits on it count"),
+        field<&Mount::dev>("dev", "device nodes on it work"),
+        field<&Mount::size, Bytes>("size", "tmpfs: the most it may hold"),
+        field<&Mount::perm, Mode>("perm", "tmpfs: mode of its root; default: 1777"),
+        field<&Mount::idmap>("idmap", "bind: how ids on disk appear inside"),
+        field<&Mount::optional>("optional", "left out, and said, when it cannot be mounted"),
+        field<&Mount::create>("create", "make the target when it is missing"),
+        field<&Mount::overlay>("overlay", "overlay: its layers"),
+    };
+    static constexpr FieldTable out = table<Mount>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<File>() {
+    static constexpr Field fields[]{
+        field<&File::content>("content", "the text in the file"),
+        field<&File::source, HostPath>("source", "a file of the host that is copied"),
+        field<&File::perm, Mode>("perm", "mode"),
+        field<&File::uid, Id>("uid", "owner, as seen inside"),
+        field<&File::gid, Id>("gid", "group, as seen inside"),
+    };
+    static constexpr FieldTable out = table<File>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Directory>() {
+    static constexpr Field fields[]{
+        required(field<&Directory::path, InsidePath>("path", "the directory")),
+        field<&Directory::perm, Mode>("perm", "mode"),
+        field<&Directory::uid, Id>("uid", "owner, as seen inside"),
+        field<&Directory::gid, Id>("gid", "group, as seen inside"),
+    };
+    static constexpr FieldTable out = table<Directory>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Proc>() {
+    static constexpr Field fields[]{
+        field<&Proc::mode>("mode", "fresh: of the sandbox's own processes; inherit: as the root has it; none: not there"),
+        later("view", "whether /proc shows the host's memory and processors or the limits", "host"),
+        field<&Proc::hidepid, Integer<std::int64_t, 0, 4>>("hidepid", "0, 1, 2 or 4: how much of other users' processes is hidden"),
+    };
+    static constexpr FieldTable out = table<Proc>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Dev>() {
+    static constexpr Field fields[]{
+        field<&Dev::mode>("mode", "minimal: null, zero, full, random, urandom, tty, ptmx; host: the host's; none: as the root has it"),
+        field<&Dev::shm_size, Bytes>("shm_size", "size of /dev/shm"),
+    };
+    static constexpr FieldTable out = table<Dev>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Namespace>() {
+    static constexpr Field fields[]{
+        later("join", "the namespace of another sandbox"),
+        field<&Namespace::path, AbsoluteHostPath>("path", "a namespace file such as /proc/42/ns/ipc"),
+    };
+    static constexpr FieldTable out = table<Namespace>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Namespaces>() {
+    static constexpr Field fields[]{
+        field<&Namespaces::mount, NamespaceForm>("mount", "mounts: private, host or {path: FILE}"),
+        field<&Namespaces::pid, NamespaceForm>("pid", "process ids: private, host or {path: FILE}"),
+        field<&Namespaces::ipc, NamespaceForm>("ipc", "System V IPC and message queues: private, host or {path: FILE}"),
+        field<&Namespaces::uts, NamespaceForm>("uts", "host and domain name: private, host or {path: FILE}"),
+        field<&Namespaces::cgroup, NamespaceForm>("cgroup", "the view of control groups: private, host or {path: FILE}"),
+        field<&Namespaces::user, NamespaceForm>("user", "user and group ids: private, host or {path: FILE}"),
+        field<&Namespaces::time, NamespaceForm>("time", "clock offsets: private, host or {path: FILE}"),
+    };
+    static constexpr FieldTable out = table<Namespaces>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<IdMap>() {
+    static constexpr Field fields[]{
+        field<&IdMap::uid, IdRangeForm>("uid", "ranges of user ids, inside:outside:count"),
+        field<&IdMap::gid, IdRangeForm>("gid", "ranges of group ids, inside:outside:count"),
+    };
+    static constexpr FieldTable out = table<IdMap>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Capabilities>() {
+    static constexpr Field fields[]{
+        field<&Capabilities::base>("base", "what to start from: the 15 of the default, none, or all"),
+        field<&Capabilities::add, CapabilityNumber>("add", "names, with or without CAP_"),
+        whole<CapabilityDrop>("drop", "names, with or without CAP_, or [all]"),
+        whole<CapabilityAmbient>("ambient", "names that survive execve; auto: all of them when process.user is not root"),
+    };
+    static constexpr FieldTable out = table<Capabilities>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Seccomp>() {
+    static constexpr Field fields[]{
+        field<&Seccomp::profile, WordOrPath<SeccompWords>>("profile",
+                                                           "the filter: default, none, or a JSON file as the OCI and moby have it"),
+        field<&Seccomp::allow>("allow", "system calls and @groups to allow on top"),
+        field<&Seccomp::deny>("deny", "system calls and @groups to deny on top"),
+        field<&Seccomp::action>("action", "what a denied call does"),
+        field<&Seccomp::log>("log", "denied calls are logged by the kernel"),
+    };
+    static constexpr FieldTable out = table<Seccomp>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Security>() {
+    static constexpr Field fields[]{
+        field<&Security::no_new_privileges>("no_new_privileges", "nothing that is run can gain privileges"),
+        field<&Security::seccomp>("seccomp", "the system call filter"),
+        later("files", "Landlock rules on top of everything else"),
+        later("restrict_namespaces", "namespace types that the payload may not create"),
+        later("apparmor", "AppArmor profile"),
+        later("selinux", "SELinux label"),
+        field<&Security::new_keyring, KeyringWord>("keyring", "new: an empty session keyring; inherit: the caller's"),
+    };
+    static constexpr FieldTable out = table<Security>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Device>() {
+    static constexpr Field fields[]{
+        required(field<&Device::path, AbsoluteHostPath>("path", "the device on the host; with major and minor only a name")),
+        field<&Device::target, InsidePath>("target", "where it appears inside; default: path"),
+        whole<DeviceAccess>("access", "letters of: r read, w write, m mknod"),
+        field<&Device::type>("type", "char or block, with major and minor"),
+        field<&Device::major, Integer<std::uint32_t, 0, 4095>>("major", "major number, for a device that the host has no node of"),
+        field<&Device::minor, Integer<std::uint32_t, 0, 1048575>>("minor", "minor number"),
+        field<&Device::perm, Mode>("perm", "mode of the node inside; default: the host's"),
+        field<&Device::uid, Id>("uid", "owner, as seen inside"),
+        field<&Device::gid, Id>("gid", "group, as seen inside"),
+        field<&Device::optional>("optional", "left out, and said, when the host does not have it"),
+    };
+    static constexpr FieldTable out = table<Device>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Network>() {
+    static constexpr Field fields[]{
+        field<&Network::mode>("mode", "none: only a loopback of its own; host: the host's; path: a namespace file"),
+        later("bridge", "bridge mode: the bridge"),
+        later("of", "container mode: whose network is shared"),
+        field<&Network::path, AbsoluteHostPath>("path", "path mode: a network namespace file such as /run/netns/lab"),
+        later("parent", "macvlan, ipvlan: the host's interface"),
+        later("submode", "macvlan, ipvlan: the kind"),
+        later("interface", "the interface inside"),
+        later("ports", "published ports"),
+        later("dns", "name servers"),
+        later("hosts", "lines for /etc/hosts"),
+        later("egress", "what may be reached"),
+    };
+    static constexpr FieldTable out = table<Network>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Time>() {
+    static constexpr Field fields[]{
+        field<&Time::boottime, Offset>("boottime", "added to CLOCK_BOOTTIME; implies namespaces.time: private"),
+        field<&Time::monotonic, Offset>("monotonic", "added to CLOCK_MONOTONIC; implies namespaces.time: private"),
+        field<&Time::timezone, Timezone>("timezone", "host, or a zone name such as Europe/Berlin"),
+    };
+    static constexpr FieldTable out = table<Time>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Process>() {
+    static constexpr Field fields[]{
+        field<&Process::command, Argv>("command", "the program and its arguments; -- ARGV on the command line replaces it"),
+        field<&Process::user, UserForm>("user", "name or id [:group], looked up inside"),
+        field<&Process::groups, GroupForm>("groups", "further groups, names or ids"),
+        field<&Process::umask, Umask>("umask", "the file mode creation mask"),
+        field<&Process::working_dir, InsidePath>("working_dir", "the directory it starts in"),
+        field<&Process::environment, EnvironmentForm>("environment",
+                                                      "NAME: VALUE, or a list of NAME=VALUE; NAME alone passes the caller's value"),
+        field<&Process::environment, InheritGlobs>("inherit", "patterns of the caller's variables that are passed on"),
+        whole<StdinForm>("stdin", "auto, null (/dev/null), pipe, or a file of the host"),
+        field<&Process::tty, TtyForm>("tty", "whether it gets a terminal: auto, true or false"),
+        field<&Process::init>("init", "a process 1 that reaps and forwards signals; false: the command itself is process 1"),
+        field<&Process::oom_score_adj, Integer<std::int64_t, -1000, 1000>>("oom_score_adj", "-1000 to 1000: higher is killed sooner"),
+        field<&Process::nice, Integer<std::int64_t, -20, 19>>("nice", "-20 to 19: higher yields more"),
+        whole<SchedulerForm>("scheduler", "other, batch, idle, or {policy: fifo or rr, priority: 1 to 99}"),
+        whole<IoPriorityForm>("io_priority", "CLASS:LEVEL such as best-effort:4, idle, or {class, level}"),
+        whole<CpuList>("cpu_affinity", "processors it may run on: a list, or text such as 0-3,5"),
+        field<&Process::personality, PersonalityName>("personality", "linux, or linux32: uname says a 32-bit machine"),
+        field<&Process::pass_fds, Integer<std::int64_t, 3, 1048575>>("pass_fds", "descriptors of the caller that stay open"),
+    };
+    static constexpr FieldTable out = table<Process>(fields);
+    return out;
+}
+
+const FieldTable& scheduler_fields() {
+    static constexpr Field fields[]{
+        required(field<&Process::scheduler>("policy", "other, batch, idle, fifo or rr")),
+        field<&Process::scheduler_priority, Integer<std::int64_t, 0, 99>>("priority", "1 to 99, for fifo and rr"),
+    };
+    static constexpr FieldTable out = table<Process>(fields);
+    return out;
+}
+
+const FieldTable& io_priority_fields() {
+    static constexpr Field fields[]{
+        required(field<&Process::io_class>("class", "none, realtime, best-effort or idle")),
+        field<&Process::io_level, Integer<std::int64_t, 0, 7>>("level", "0 (first) to 7"),
+    };
+    static constexpr FieldTable out = table<Process>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Lifecycle>() {
+    static constexpr Field fields[]{
+        whole<Group<Lifecycle, stop_fields>>("stop", "how it is stopped"),
+        field<&Lifecycle::timeout, Duration>("timeout", "the most wall-clock time it gets"),
+        later("cpu_time", "the most processor time it gets"),
+        later("restart", "whether it is started again"),
+        later("healthcheck", "how to see that it is well"),
+        later("hooks", "commands at certain moments"),
+    };
+    static constexpr FieldTable out = table<Lifecycle>(fields);
+    return out;
+}
+
+const FieldTable& stop_fields() {
+    static constexpr Field fields[]{
+        field<&Lifecycle::stop_signal, SignalForm>("signal", "the signal that asks it to stop"),
+        field<&Lifecycle::grace, Duration>("grace", "how long it has before it is killed"),
+        field<&Lifecycle::target>("target", "who gets the signal: the main process or all"),
+    };
+    static constexpr FieldTable out = table<Lifecycle>(fields);
+    return out;
+}
+
+}  // namespace sandbox

@@ -1,0 +1,59 @@
+// The tables of all keys of the language.
+#pragma once
+
+#include "profile/fields.h"
+#include "profile/profile.h"
+
+namespace sandbox {
+
+// The table that describes a struct's keys.
+template <class S>
+[[nodiscard]] const FieldTable& fields_of();
+
+template <>
+const FieldTable& fields_of<Profile>();
+template <>
+const FieldTable& fields_of<Rootfs>();
+template <>
+const FieldTable& fields_of<Overlay>();
+template <>
+const FieldTable& fields_of<RootTmpfs>();
+template <>
+const FieldTable& fields_of<Mount>();
+template <>
+const FieldTable& fields_of<File>();
+template <>
+const FieldTable& fields_of<Directory>();
+template <>
+const FieldTable& fields_of<Proc>();
+template <>
+const FieldTable& fields_of<Dev>();
+template <>
+const FieldTable& fields_of<Namespace>();
+template <>
+const FieldTable& fields_of<Namespaces>();
+template <>
+const FieldTable& fields_of<IdMap>();
+template <>
+const FieldTable& fields_of<Capabilities>();
+template <>
+const FieldTable& fields_of<Seccomp>();
+template <>
+const FieldTable& fields_of<Security>();
+template <>
+const FieldTable& fields_of<Device>();
+template <>
+const FieldTable& fields_of<Network>();
+template <>
+const FieldTable& fields_of<Time>();
+template <>
+const FieldTable& fields_of<Process>();
+template <>
+const FieldTable& fields_of<Lifecycle>();
+
+[[nodiscard]] inline const FieldTable& profile_fields() { return fields_of<Profile>(); }
+
+// The newest version of the language.
+constexpr std::int64_t language_version = 1;
+
+}  // namespace sandbox

@@ -1,0 +1,15 @@
+// Trees as text: YAML for people, JSON for programs.
+#pragma once
+
+#include <string>
+
+#include "profile/node.h"
+
+namespace sandbox {
+
+// A YAML document in block style. Dollars are doubled, so that no variable is put in when it is read back.
+[[nodiscard]] std::string print_yaml(const Node& node);
+// JSON, indented by two; ends with a newline. Plain scalars are written as they are.
+[[nodiscard]] std::string print_json(const Node& node);
+
+}  // namespace sandbox

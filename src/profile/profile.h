@@ -1,0 +1,268 @@
+// A profile as plain data: complete after parsing, every default applied. The language is sandbox-profile(5).
+//
+// Only what is written down by a user keeps its position (At<>): a check or a failing step points there. Paths on the
+// host are absolute when the profile leaves the parser (relative ones are taken from the profile's folder); paths
+// inside are normal absolute paths.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/source.h"
+
+namespace sandbox {
+
+using Text = At<std::string>;
+using TextMap = std::map<std::string, Text>;
+
+// ---- rootfs and mounts
+
+enum class AccessMode { ro, rw };
+enum class Propagation { private_, slave, shared };
+// How ids on disk appear inside. container: id 0 on disk is the sandbox's 0; caller: the caller's id keeps its number;
+// automatic: container where the launcher may and the sandbox has a user namespace, none elsewhere.
+enum class IdmapMode { automatic, none, container, caller, chown };
+
+struct Overlay {
+    std::vector<Text> lower;                // first is the top layer
+    Text upper{"tmpfs"};                    // "tmpfs" or a directory
+    std::optional<Text> work;               // none: "<upper>.work"
+    std::optional<At<std::uint64_t>> size;  // bytes, for upper: tmpfs
+    TextMap options;                        // index, xino, redirect_dir, metacopy, volatile, userxattr
+
+    [[nodiscard]] bool upper_is_tmpfs() const { return *upper == "tmpfs"; }
+};
+
+struct RootTmpfs {
+    std::optional<At<std::uint64_t>> size;
+    std::optional<At<std::uint32_t>> perm;  // default 0755
+};
+
+struct Rootfs {
+    Position at;
+    // Exactly one of the four is set after the checks.
+    std::optional<Text> path;
+    std::optional<At<AccessMode>> host;
+    std::optional<Overlay> overlay;
+    std::optional<RootTmpfs> tmpfs;
+    bool readonly = false;
+    At<Propagation> propagation{Propagation::private_};
+    At<IdmapMode> idmap{IdmapMode::automatic};
+};
+
+enum class MountType { bind, tmpfs, overlay, proc, sysfs, mqueue, devpts, cgroup };
+
+struct Mount {
+    Position at;
+    At<MountType> type{MountType::bind};
+    Text source;  // bind only
+    Text target;
+    At<AccessMode> mode{AccessMode::ro};  // default ro; rw for tmpfs, mqueue, devpts and overlay
+    bool recursive = true;                // bind: with the mounts below
+    bool exec = false, suid = false, dev = false;
+    std::optional<At<std::uint64_t>> size;  // tmpfs, overlay with upper: tmpfs
+    std::optional<At<std::uint32_t>> perm;  // tmpfs
+    At<IdmapMode> idmap{IdmapMode::automatic};
+    bool optional = false;           // a missing source or failing mount is left out, and said
+    bool create = true;              // the target is made when it is missing
+    std::optional<Overlay> overlay;  // for type overlay
+};
+
+struct File {
+    Text path;
+    std::optional<Text> content;  // exactly one of content and source
+    std::optional<Text> source;
+    std::uint32_t perm = 0644;
+    std::uint32_t uid = 0, gid = 0;
+};
+struct Directory {
+    Text path;
+    std::uint32_t perm = 0755;
+    std::uint32_t uid = 0, gid = 0;
+};
+struct Symlink {
+    Text path;
+    Text target;
+};
+
+// mask and readonly_paths: the built-in list or nothing, and paths of the user's on top.
+struct PathList {
+    bool defaults = true;
+    std::vector<Text> paths;
+};
+
+enum class ProcMode { fresh, inherit, none };
+struct Proc {
+    At<ProcMode> mode{ProcMode::fresh};
+    At<std::int64_t> hidepid{0};  // 0, 1, 2 or 4
+};
+
+enum class DevMode { minimal, host, none };
+struct Dev {
+    At<DevMode> mode{DevMode::minimal};
+    At<std::uint64_t> shm_size{64ULL << 20};
+};
+
+// ---- namespaces and ids
+
+enum class NamespaceType { mount, pid, ipc, uts, cgroup, user, time, net };
+enum class NamespaceMode { private_, host, path };
+struct Namespace {
+    At<NamespaceMode> mode{NamespaceMode::private_};
+    Text path;  // for mode path: a file such as /proc/42/ns/ipc
+};
+struct Namespaces {
+    Namespace mount, pid, ipc, uts, cgroup, user;
+    Namespace time{At<NamespaceMode>{NamespaceMode::host}, {}};
+};
+
+// "inside:outside:count"
+struct IdRange {
+    std::uint32_t inside = 0, outside = 0, count = 0;
+    friend bool operator==(const IdRange&, const IdRange&) = default;
+};
+enum class IdMapMode { automatic, caller, host, ranges };
+struct IdMap {
+    At<IdMapMode> mode{IdMapMode::automatic};
+    std::vector<At<IdRange>> uid, gid;  // for mode ranges
+};
+
+// ---- capabilities and security
+
+enum class CapabilityBase { default_, none, all };
+struct Capabilities {
+    At<CapabilityBase> base{CapabilityBase::default_};
+    std::vector<At<int>> add, drop;  // capability numbers
+    bool drop_all = false;
+    bool ambient_auto = true;
+    std::vector<At<int>> ambient;  // when not auto
+};
+
+enum class SeccompAction { errno_, kill, log, trap };
+struct Seccomp {
+    Text profile{"default"};        // default | none | a file, absolute
+    std::vector<Text> allow, deny;  // system call names and @groups
+    At<SeccompAction> action{SeccompAction::errno_};
+    bool log = false;
+};
+struct Security {
+    bool no_new_privileges = true;
+    Seccomp seccomp;
+    bool new_keyring = true;
+};
+
+// ---- limits of the process, sysctl, devices
+
+constexpr std::uint64_t rlimit_infinity = ~0ULL;  // RLIM64_INFINITY
+struct Ulimit {
+    int resource = 0;  // RLIMIT_*
+    std::string name;  // "nofile"
+    std::uint64_t soft = 0, hard = 0;
+    Position at;
+};
+
+enum class DeviceType { automatic, character, block };
+struct Device {
+    Text path;    // on the host; with major and minor: only a name
+    Text target;  // default: path
+    bool read = true, write = true, mknod = true;
+    At<DeviceType> type{DeviceType::automatic};
+    std::optional<std::uint32_t> major, minor;
+    std::optional<std::uint32_t> perm;
+    std::uint32_t uid = 0, gid = 0;
+    bool optional = false;
+};
+
+// ---- network, time
+
+enum class NetworkMode { none, host, path };  // the others are not supported yet
+struct Network {
+    At<NetworkMode> mode{NetworkMode::none};
+    Text path;
+};
+
+struct Time {
+    std::optional<At<std::int64_t>> boottime, monotonic;  // nanoseconds, may be negative
+    Text timezone{"host"};                                // host | a zone name such as Europe/Berlin
+};
+
+// ---- process and lifecycle
+
+enum class StdinMode { automatic, null, pipe, file };
+enum class Switch { automatic, on, off };
+enum class SchedulerPolicy { other, batch, idle, fifo, rr };
+enum class IoClass { none, realtime, best_effort, idle };
+
+struct EnvironmentEntry {
+    std::string name;
+    std::optional<Text> value;  // none: the caller's value is passed on
+};
+struct Environment {
+    std::vector<EnvironmentEntry> entries;  // in order, later wins
+    std::vector<Text> inherit;              // globs on names of the caller's variables
+};
+
+struct Process {
+    std::vector<Text> command;
+    Text user{"0:0"};
+    std::vector<Text> groups;  // names or ids
+    std::uint32_t umask = 0022;
+    Text working_dir{"/"};
+    Environment environment;
+    At<StdinMode> stdin_mode{StdinMode::automatic};
+    Text stdin_file;
+    At<Switch> tty{Switch::automatic};
+    bool init = true;
+    At<std::int64_t> oom_score_adj{0};     // -1000..1000
+    std::optional<At<std::int64_t>> nice;  // -20..19
+    std::optional<At<SchedulerPolicy>> scheduler;
+    std::int64_t scheduler_priority = 0;  // fifo, rr
+    std::optional<At<IoClass>> io_class;
+    std::int64_t io_level = 4;                // 0..7
+    std::vector<std::uint32_t> cpu_affinity;  // processor numbers; empty: all
+    Position cpu_affinity_at;
+    std::optional<Text> personality;  // linux32, ...
+    std::vector<At<std::int64_t>> pass_fds;
+};
+
+enum class StopTarget { main, all };
+struct Lifecycle {
+    At<int> stop_signal{15};
+    At<std::int64_t> grace{10'000'000'000};  // nanoseconds
+    StopTarget target = StopTarget::main;
+    std::optional<At<std::int64_t>> timeout;  // nanoseconds
+};
+
+struct Profile {
+    Text name;
+    std::string description;
+    std::map<std::string, std::string> labels;
+    TextMap vars;
+    bool warn_unsupported = false;  // policy.unsupported: warn
+    Text hostname;                  // default: name
+    std::optional<Text> domainname;
+    Rootfs rootfs;
+    std::vector<Mount> mounts;
+    std::vector<File> files;
+    std::vector<Directory> dirs;
+    std::vector<Symlink> symlinks;
+    PathList mask, readonly_paths;
+    Proc proc;
+    Dev dev;
+    Namespaces namespaces;
+    IdMap id_map;
+    Capabilities capabilities;
+    Security security;
+    std::vector<Ulimit> ulimits;
+    TextMap sysctl;  // "net.core.somaxconn": "1024"
+    std::vector<Device> devices;
+    Network network;
+    Time time;
+    Process process;
+    Lifecycle lifecycle;
+};
+
+}  // namespace sandbox

@@ -1,0 +1,53 @@
+// The text of a profile from a file or from standard input.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "profile/load.h"
+#include "profile/yaml.h"
+
+namespace sandbox {
+namespace {
+
+std::string_view kind_of(mode_t mode) {
+    if (S_ISDIR(mode)) return "a directory";
+    if (S_ISFIFO(mode)) return "a FIFO";
+    if (S_ISSOCK(mode)) return "a socket";
+    return "a device";
+}
+
+// Up to the limit and one byte more, which tells that there is more.
+Result<std::string> read_all(int fd, const std::string& name) {
+    std::string text;
+    while (text.size() <= profile_size_limit) {
+        const std::size_t had = text.size();
+        text.resize(std::min(profile_size_limit + 1, had + 65536));
+        const ssize_t got = ::read(fd, text.data() + had, text.size() - had);
+        const int error = errno;
+        text.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        if (got == 0) return text;
+        if (got < 0 && error != EINTR) return fail_errno(name, error);
+    }
+    return fail(cat(name, ": larger than 1 MiB"), "a profile is a small file; large contents belong into files: {PATH: {source: FILE}}");
+}
+
+}  // namespace
+
+Result<std::string> read_profile_text(const std::string& path) {
+    if (path == "-") return read_all(STDIN_FILENO, "standard input");
+    const std::string name = printable(path);
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (!fd) return fail_errno(name, errno);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return fail_errno(name, errno);
+    if (!S_ISREG(status.st_mode))
+        return fail(cat(name, ": ", kind_of(status.st_mode), ", not a file"), "name a YAML file, or '-' for standard input");
+    return read_all(fd.get(), name);
+}
+
+}  // namespace sandbox
