@@ -1,0 +1,96 @@
+// What this kernel and machine can do, and what is at the paths a profile names: a plain struct. `probe` fills it by
+// trying; a JSON fixture can stand in for it, so planning is tested without a machine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sandbox {
+
+// A run of ids: inside a user namespace `inside`.. is outside `outside`.. (for /etc/subuid: outside and count only).
+struct FactRange {
+    std::uint32_t inside = 0, outside = 0, count = 0;
+    friend bool operator==(const FactRange&, const FactRange&) = default;
+};
+
+enum class PathKind { absent, file, directory, symlink, character, block, fifo, socket };
+
+// What is at a path of the host, links followed.
+struct PathFact {
+    PathKind kind = PathKind::absent;
+    int error = 0;                                 // errno of looking; ENOENT for absent
+    std::string resolved;                          // without links
+    std::uint64_t device = 0, inode = 0;           // st_dev, st_ino
+    std::uint32_t rdev_major = 0, rdev_minor = 0;  // device nodes
+    std::uint32_t uid = 0, gid = 0, mode = 0;
+    std::string filesystem;   // "ext4", "overlay", "tmpfs", ... or the magic as 0x...
+    bool idmappable = false;  // mount_setattr(MOUNT_ATTR_IDMAP) is accepted there
+    bool empty = true;        // directories
+};
+
+struct MountFact {
+    std::string target;      // "/boot"
+    std::string filesystem;  // "ext4"
+    bool idmappable = false;
+};
+
+enum class CgroupVersion { absent, v1, v2 };
+
+struct HostFacts {
+    // kernel
+    std::string release;  // "6.1.0-28-amd64"
+    int major = 0, minor = 0;
+    std::string machine;  // "x86_64"
+    int last_capability = 40;
+
+    // the caller
+    std::uint32_t uid = 0, gid = 0;
+    std::string user, home;          // from the environment or passwd; may be empty
+    std::uint64_t capabilities = 0;  // effective, one bit each
+    std::uint64_t bounding = 0;
+    bool initial_user_namespace = true;         // the whole 32-bit range is mapped onto itself
+    bool setgroups = true;                      // setgroups(2) is not denied in the caller's user namespace
+    std::vector<FactRange> uid_map, gid_map;    // of the caller's own user namespace
+    std::vector<FactRange> subuid, subgid;      // the caller's lines of /etc/subuid, /etc/subgid
+    bool newuidmap = false, newgidmap = false;  // helpers installed
+    std::uint64_t nofile_hard = 0;
+
+    // namespaces
+    std::map<std::string, bool> namespaces;  // "mount" "pid" "ipc" "uts" "cgroup" "user" "time" "net": the kernel has it
+    std::int64_t max_user_namespaces = 0;
+    bool userns_restricted = false;  // kernel.unprivileged_userns_clone=0, or AppArmor's switch, for this caller
+    std::string userns_restriction;  // the sysctl that says so: "kernel.unprivileged_userns_clone"
+
+    // mount features
+    bool new_mount_api = true;  // fsopen, open_tree, move_mount, mount_setattr, openat2
+    bool overlay = false;
+    bool overlay_layer_strings = false;  // fsconfig "lowerdir+" with a path (Linux 6.7)
+    bool overlay_layer_fds = false;      // the same with an O_PATH descriptor, also of a detached mount (Linux 6.15)
+    bool tmpfs_idmap = false;
+    bool overlay_userns = false;  // overlay can be mounted in a user namespace (Linux 5.11)
+    bool proc_mountable = true;   // no mounts hide parts of /proc of this mount namespace (else EPERM in a userns)
+    bool sysfs_mountable = true;
+    std::vector<MountFact> mounts;          // of the host's tree, for rootfs.host
+    std::vector<std::string> root_entries;  // names in "/", for rootfs.host
+
+    // the rest, for doctor and for messages
+    bool seccomp = true;
+    int landlock_abi = 0;
+    std::vector<std::string> lsm;
+    bool keyring = true;
+    std::map<std::string, CgroupVersion> controllers;  // "memory": v1 ...; "io" also stands for v1's blkio
+    std::string cgroup_layout;                         // "v1", "v2", "hybrid", "none"
+    bool legacy_tiocsti = false;
+
+    // what is at the paths the profile names
+    std::map<std::string, PathFact> paths;  // keyed by the path as the profile has it
+    // The same beneath the root directory of the sandbox, links followed inside it (rootfs.path and rootfs.host);
+    // `resolved` is the path inside.
+    std::map<std::string, PathFact> root_paths;
+    std::string passwd, group;  // text of the sandbox's /etc/passwd and /etc/group, at most 1 MiB each
+};
+
+}  // namespace sandbox

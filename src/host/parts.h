@@ -1,0 +1,37 @@
+// The parts of probe(): each fills its own facts. probe.cpp is their table of contents.
+#pragma once
+
+#include <linux/capability.h>
+
+#include "base/fd.h"
+#include "host/probe.h"
+#include "host/root.h"
+#include "host/trial.h"
+
+namespace sandbox {
+
+// Whether the caller may do what only the machine's administrator may: CAP_SYS_ADMIN in the initial user namespace.
+[[nodiscard]] inline bool administrator(const HostFacts& facts) {
+    return facts.initial_user_namespace && (facts.capabilities >> CAP_SYS_ADMIN & 1) != 0;
+}
+
+// probe_kernel.cpp: release, machine, namespaces, the new mount calls
+void probe_kernel(HostFacts& facts);
+// probe_ids.cpp: the caller's ids, capabilities, maps, name, home and limits
+void probe_ids(HostFacts& facts);
+// probe_user_namespace.cpp: limits and switches, subordinate ids, helpers
+void probe_user_namespace(HostFacts& facts);
+// probe_overlay.cpp
+void probe_overlay(HostFacts& facts, bool everything);
+// probe_mounts.cpp
+void probe_mounts(HostFacts& facts, const std::vector<MountInfo>& mounts, IdmapTrial& idmap);
+void probe_visibility(HostFacts& facts, const std::vector<MountInfo>& mounts);
+// probe_paths.cpp
+void probe_paths(HostFacts& facts, const ProbeRequest& request, IdmapTrial& idmap);
+void probe_root_paths(HostFacts& facts, const ProbeRequest& request, const Root& root);
+// probe_cgroups.cpp
+void probe_cgroups(HostFacts& facts, const std::vector<MountInfo>& mounts);
+// probe_security.cpp: seccomp, Landlock, LSMs, keyring, TIOCSTI
+void probe_security(HostFacts& facts);
+
+}  // namespace sandbox

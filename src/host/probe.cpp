@@ -1,0 +1,41 @@
+#include "host/probe.h"
+
+#include "host/parts.h"
+#include "host/read.h"
+
+namespace sandbox {
+
+Result<HostFacts> probe(const ProbeRequest& asked) {
+    const bool all = asked.everything;
+    ProbeRequest request = asked;
+    if (all) {
+        request.paths.emplace_back("/");
+        request.idmap_paths.emplace_back("/");
+    }
+    HostFacts facts;
+    probe_kernel(facts);
+    probe_ids(facts);
+    if (all || request.user_namespace) probe_user_namespace(facts);
+
+    IdmapTrial idmap(administrator(facts) && facts.new_mount_api);
+    if (all || request.overlay) {
+        probe_overlay(facts, all);
+        facts.tmpfs_idmap = idmap.accepts_tmpfs();
+    }
+    if (all || request.mounts || !administrator(facts)) {
+        const auto mounts = parse_mountinfo(read_file("/proc/self/mountinfo", 64 * database_file).value_or(""));
+        if (all || !administrator(facts)) probe_visibility(facts, mounts);
+        if (all || request.mounts) probe_mounts(facts, mounts, idmap);
+        if (all) probe_cgroups(facts, mounts);
+    }
+    if (all) probe_security(facts);
+
+    probe_paths(facts, request, idmap);
+    if (request.root_layers.empty() && request.root_paths.empty()) return facts;
+    auto root = Root::open(request.root_layers, !administrator(facts));
+    if (!root) return pass(root);
+    probe_root_paths(facts, request, *root);
+    return facts;
+}
+
+}  // namespace sandbox
