@@ -1,0 +1,75 @@
+// What a profile makes it necessary to know of the host.
+
+#include "plan/plan.h"
+
+#include "base/text.h"
+
+namespace sandbox {
+namespace {
+
+void add_overlay(FactNeeds& needs, const Overlay& overlay) {
+    needs.overlay = true;
+    for (const Text& lower : overlay.lower) needs.paths.push_back(*lower);
+    if (overlay.upper_is_tmpfs()) return;
+    needs.paths.push_back(*overlay.upper);
+    needs.paths.push_back(overlay.work ? **overlay.work : cat(*overlay.upper, ".work"));
+}
+
+// A path and all folders above it: a mirror begins at the deepest one that is there.
+void add_with_parents(std::vector<std::string>& to, std::string path) {
+    while (path != "/" && !path.empty()) {
+        to.push_back(path);
+        path.resize(path.rfind('/'));
+    }
+}
+
+bool names_only_ids(const Process& process) {
+    const auto numeric = [](std::string_view text) { return parse_id(text).has_value(); };
+    for (const std::string_view part : split(*process.user, ':'))
+        if (!numeric(part)) return false;
+    for (const Text& group : process.groups)
+        if (!numeric(*group)) return false;
+    return true;
+}
+
+}  // namespace
+
+FactNeeds fact_needs(const Profile& p) {
+    FactNeeds needs;
+    if (p.rootfs.path) needs.paths.push_back(**p.rootfs.path);
+    if (p.rootfs.overlay) add_overlay(needs, *p.rootfs.overlay);
+    needs.mounts = p.rootfs.host.has_value();
+    for (const Mount& m : p.mounts) {
+        if (m.overlay) add_overlay(needs, *m.overlay);
+        if (*m.type == MountType::bind) needs.paths.push_back(*m.source);
+    }
+    for (const Device& d : p.devices)
+        if (!d.major) needs.paths.push_back(*d.path);
+    for (const File& f : p.files)
+        if (f.source) needs.paths.push_back(**f.source);
+    if (p.security.seccomp.profile->starts_with('/')) needs.paths.push_back(*p.security.seccomp.profile);
+    const Namespaces& n = p.namespaces;
+    for (const Namespace* ns : {&n.mount, &n.pid, &n.ipc, &n.uts, &n.cgroup, &n.user, &n.time})
+        if (!ns->path->empty()) needs.paths.push_back(*ns->path);
+    if (!p.network.path->empty()) needs.paths.push_back(*p.network.path);
+    if (*p.process.stdin_mode == StdinMode::file) needs.paths.push_back(*p.process.stdin_file);
+
+    needs.passwd = !names_only_ids(p.process);
+    if (p.rootfs.path || p.rootfs.host) {
+        needs.root_layers.push_back(p.rootfs.host ? "/" : **p.rootfs.path);
+        for (const Mount& m : p.mounts) add_with_parents(needs.root_paths, *m.target);
+        for (const Device& d : p.devices) add_with_parents(needs.root_paths, *d.target);
+        for (const File& f : p.files) add_with_parents(needs.root_paths, *f.path);
+        for (const Directory& d : p.dirs) add_with_parents(needs.root_paths, *d.path);
+        for (const Symlink& s : p.symlinks) add_with_parents(needs.root_paths, *s.path);
+        for (const char* path : {"/proc", "/sys", "/dev", "/run"}) needs.root_paths.push_back(path);
+    } else if (p.rootfs.overlay && needs.passwd) {
+        for (const Text& lower : p.rootfs.overlay->lower) needs.root_layers.push_back(*lower);
+        if (!p.rootfs.overlay->upper_is_tmpfs()) needs.root_layers.insert(needs.root_layers.begin(), *p.rootfs.overlay->upper);
+    }
+    // root's limits are seen when the clone fails; an ordinary user's map depends on its subordinate ids.
+    needs.user_namespace = true;
+    return needs;
+}
+
+}  // namespace sandbox

@@ -1,0 +1,61 @@
+// From a profile and the facts of a host to the ordered steps of a launch. Pure: no clock, no environment, no file
+// system, no system call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "host/facts.h"
+#include "plan/step.h"
+#include "profile/profile.h"
+
+namespace sandbox {
+
+// What of the caller goes into a plan beside the profile: its environment and which of its streams are terminals.
+struct CallerContext {
+    std::vector<std::string> environment;  // "K=V"
+    bool terminal[3] = {false, false, false};
+};
+
+// How the supervisor looks after the payload.
+struct Supervision {
+    bool init = true;
+    bool own_pid_namespace = true;
+    bool terminal = false;
+    bool raw_terminal = false;    // standard input is a terminal
+    bool reads_terminal = false;  // the caller's input goes to the new terminal
+    int stop_signal = 15;
+    std::int64_t grace = 0;  // nanoseconds
+    bool stop_all = false;
+    std::int64_t timeout = 0;  // nanoseconds, 0: none
+};
+
+struct Plan {
+    std::string name;
+    std::vector<Step> steps;
+    Supervision supervision;
+    std::uint32_t slots = 0;         // how many were given out
+    std::vector<Slot> kept;          // locks that init holds as long as it lives
+    std::vector<std::string> notes;  // what was decided for this host and is worth a line
+};
+
+// What must be known of the host before planning: paths to look at and features to try (host/probe.h takes it).
+struct FactNeeds {
+    bool mounts = false, overlay = false, user_namespace = false, passwd = false;
+    std::vector<std::string> paths, root_layers, root_paths;
+};
+[[nodiscard]] FactNeeds fact_needs(const Profile& profile);
+
+// The mistakes that can be seen only with the host at hand: missing sources, a lower inside an upper through a link, ids
+// that are not mapped, a kernel that lacks a feature. All of them, before anything is done.
+[[nodiscard]] Diagnostics check_against_host(const Profile& profile, const HostFacts& facts);
+
+// A profile that passed both checks gives a plan that can be executed.
+[[nodiscard]] Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller);
+
+// The plan for a person (a line a step, with side, origin and undo) and as JSON.
+[[nodiscard]] std::string plan_to_text(const Plan& plan, const Sources& sources);
+[[nodiscard]] std::string plan_to_json(const Plan& plan, const Sources& sources);
+
+}  // namespace sandbox

@@ -1,0 +1,345 @@
+// What is mounted on the root: the user's mounts, the kernel's file systems and /dev, parents first.
+
+#include <linux/mount.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "plan/context.h"
+
+namespace sandbox {
+namespace {
+
+constexpr std::uint64_t plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+// A mount that is still to be planned; they are sorted by target so that parents come first.
+struct Pending {
+    std::string target;
+    std::function<void()> plan;
+    bool makes_target = true;
+    Position at{};
+};
+
+std::uint64_t attributes_of(const Mount& m) {
+    std::uint64_t set = *m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0;
+    if (!m.exec) set |= MOUNT_ATTR_NOEXEC;
+    if (!m.suid) set |= MOUNT_ATTR_NOSUID;
+    if (!m.dev) set |= MOUNT_ATTR_NODEV;
+    return set;
+}
+
+void attach(Context& c, const std::string& target, Slot slot, std::string text, Position at, bool optional, bool no_links) {
+    Step step = sandbox_step(cat("mount:", target), at, std::move(text), step::Attach{slot, target, no_links});
+    step.optional = optional;
+    c.setup.push_back(std::move(step));
+}
+
+// A file system that shows a namespace must be mounted by someone whose user namespace owns that namespace: the child
+// when the namespace is new, else the parent.
+Slot new_filesystem(Context& c, const std::string& target, std::string type, std::vector<FsOption> options, std::uint64_t attributes,
+                    bool by_parent, Position at, bool optional) {
+    const std::string id = cat("fs.new:", target), text = cat("make a ", type, " file system");
+    if (by_parent && c.identity.own_user_namespace && c.parent_mounts()) {
+        const Slot slot = c.sent_slot();
+        Step step = host_step(id, at, text, {}, step::HostFilesystem{slot, std::move(type), std::move(options), attributes});
+        step.optional = optional;
+        c.before.push_back(std::move(step));
+        return slot;
+    }
+    const Slot slot = c.slot();
+    Step step = sandbox_step(id, at, text, step::NewFilesystem{slot, std::move(type), std::move(options), attributes});
+    step.optional = optional;
+    c.setup.push_back(std::move(step));
+    return slot;
+}
+
+void mount_kernel(Context& c, const std::string& target, const char* type, std::vector<FsOption> options, std::uint64_t attributes,
+                  bool by_parent, Position at, bool optional = false) {
+    plan_target(c, target, true, at);
+    const Slot slot = new_filesystem(c, target, type, std::move(options), attributes, by_parent, at, optional);
+    attach(c, target, slot, cat("mount a fresh ", type, " on ", target), at, optional, true);
+    c.tree.mount(target, std::string_view(type) == "tmpfs" ? Ground::memory : Ground::kernel);
+    if (std::string_view(type) == "proc" && !optional && !(attributes & MOUNT_ATTR_RDONLY)) c.proc = slot;
+}
+
+// What is optional and not there.
+bool is_left_out(const Context& c, const std::string& source, bool optional) {
+    const auto fact = c.facts.paths.find(source);
+    return optional && fact != c.facts.paths.end() && fact->second.kind == PathKind::absent;
+}
+bool is_left_out(const Context& c, const Mount& m) { return *m.type == MountType::bind && is_left_out(c, *m.source, m.optional); }
+bool is_left_out(const Context& c, const Device& d) { return !d.major && is_left_out(c, *d.path, d.optional); }
+
+// ---- the user's mounts
+
+void plan_bind(Context& c, const Mount& m) {
+    const auto fact = c.facts.paths.find(*m.source);
+    const bool directory = fact == c.facts.paths.end() || fact->second.kind == PathKind::directory;
+    if (is_left_out(c, m)) {
+        c.plan.notes.push_back(cat("mounts: ", *m.source, " is missing and optional: ", *m.target, " is left out"));
+        return;
+    }
+    if (m.create) plan_target(c, *m.target, directory, m.target.at);
+    const MountAttributes attributes{attributes_of(m), 0, MS_PRIVATE, true};
+    const Slot slot =
+        plan_host_tree(c, *m.source, *m.target, m.recursive && directory, *m.idmap, false, attributes, m.source.at, m.optional);
+    attach(c, *m.target, slot, cat("mount ", *m.source, " on ", *m.target, *m.mode == AccessMode::ro ? ", read-only" : ""), m.at,
+           m.optional, false);
+    c.tree.mount(*m.target, Ground::host, slot, *m.source);
+}
+
+void plan_tmpfs(Context& c, const Mount& m) {
+    if (m.create) plan_target(c, *m.target, true, m.target.at);
+    std::vector<FsOption> options{{"mode", format_mode(m.perm ? **m.perm : 01777)}};
+    if (m.size) options.push_back({"size", std::to_string(**m.size)});
+    const Slot slot =
+        new_filesystem(c, *m.target, "tmpfs", options, attributes_of(m) & ~std::uint64_t(MOUNT_ATTR_RDONLY), false, m.at, m.optional);
+    attach(c, *m.target, slot, cat("mount a fresh tmpfs on ", *m.target), m.at, m.optional, false);
+    c.tree.mount(*m.target, Ground::memory);
+    if (*m.mode == AccessMode::ro) c.sealed.push_back({slot, *m.target, m.at, m.optional});
+}
+
+void plan_overlay_mount(Context& c, const Mount& m) {
+    if (m.create) plan_target(c, *m.target, true, m.target.at);
+    const Slot slot = plan_overlay(c, *m.overlay, *m.target, m.at, *m.idmap, attributes_of(m) & ~std::uint64_t(MOUNT_ATTR_RDONLY));
+    attach(c, *m.target, slot, cat("mount the merged overlay on ", *m.target), m.at, m.optional, false);
+    c.tree.mount(*m.target, Ground::memory);
+    if (*m.mode == AccessMode::ro) c.sealed.push_back({slot, *m.target, m.at, m.optional});
+}
+
+// On a hybrid host each v1 controller is a file system of its own, below a tmpfs, as on the host.
+void plan_cgroup(Context& c, const Mount& m) {
+    const std::uint64_t attributes = plain | (*m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0);
+    const bool foreign = !is_private(c.profile.namespaces.cgroup);
+    const bool unified = c.facts.cgroup_layout == "v2";
+    if (unified) return mount_kernel(c, *m.target, "cgroup2", {}, attributes, foreign, m.at, m.optional);
+    mount_kernel(c, *m.target, "tmpfs", {{"mode", "0755"}}, plain, false, m.at, m.optional);
+    for (const auto& [controller, version] : c.facts.controllers)
+        if (version == CgroupVersion::v1)
+            mount_kernel(c, cat(*m.target, "/", controller), "cgroup", {{controller, {}, true}}, attributes, foreign, m.at, true);
+    mount_kernel(c, cat(*m.target, "/unified"), "cgroup2", {}, attributes, foreign, m.at, true);
+}
+
+std::vector<FsOption> proc_options(const Profile& profile) {
+    if (*profile.proc.hidepid == 0) return {};
+    return {{"hidepid", std::to_string(*profile.proc.hidepid)}};
+}
+
+std::vector<FsOption> devpts_options(const Context& c) {
+    std::vector<FsOption> options{{"newinstance", {}, true}, {"ptmxmode", "0666"}, {"mode", "0620"}};
+    // Which ids a joined user namespace has is not known.
+    if (c.identity.maps_gid(5) && *c.profile.namespaces.user.mode != NamespaceMode::path)
+        options.push_back({"gid", "5"});  // tty, by custom on every distribution
+    return options;
+}
+
+void plan_user_mount(Context& c, const Mount& m) {
+    const std::uint64_t readonly = *m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0;
+    switch (*m.type) {
+        case MountType::bind: return plan_bind(c, m);
+        case MountType::tmpfs: return plan_tmpfs(c, m);
+        case MountType::overlay: return plan_overlay_mount(c, m);
+        case MountType::cgroup: return plan_cgroup(c, m);
+        case MountType::proc:
+            return mount_kernel(c, *m.target, "proc", proc_options(c.profile), plain | readonly, !is_private(c.profile.namespaces.pid),
+                                m.at, m.optional);
+        case MountType::sysfs:
+            return mount_kernel(c, *m.target, "sysfs", {}, plain | readonly, !makes_network(c.profile), m.at, m.optional);
+        case MountType::mqueue:
+            return mount_kernel(c, *m.target, "mqueue", {}, plain | readonly, !is_private(c.profile.namespaces.ipc), m.at, m.optional);
+        case MountType::devpts:
+            return mount_kernel(c, *m.target, "devpts", devpts_options(c), (plain & ~std::uint64_t(MOUNT_ATTR_NODEV)) | readonly, false,
+                                m.at, m.optional);
+    }
+}
+
+// ---- what every sandbox has
+
+void plan_proc(Context& c) {
+    const Profile& p = c.profile;
+    if (*p.proc.mode == ProcMode::fresh)
+        return mount_kernel(c, "/proc", "proc", proc_options(p), plain, !is_private(p.namespaces.pid), p.proc.mode.at);
+    if (*p.proc.mode == ProcMode::none) return;
+    plan_target(c, "/proc", true, p.proc.mode.at);
+    const Slot slot =
+        plan_host_tree(c, "/proc", "/proc", true, IdmapMode::none, false, {plain, 0, MS_PRIVATE, true}, p.proc.mode.at, false);
+    attach(c, "/proc", slot, "mount the host's /proc", p.proc.mode.at, false, true);
+    c.tree.mount("/proc", Ground::kernel);
+    c.proc = slot;
+}
+
+// A fresh sysfs shows a network namespace: without root it can be had for the sandbox's own only, and only where the
+// host's is not covered in part. The host's own, read-only, tells no more than the host's network does.
+void plan_sys(Context& c) {
+    if (c.parent_mounts() || (makes_network(c.profile) && c.facts.sysfs_mountable))
+        return mount_kernel(c, "/sys", "sysfs", {}, plain | MOUNT_ATTR_RDONLY, !makes_network(c.profile), {});
+    plan_target(c, "/sys", true, {});
+    const Slot slot =
+        plan_host_tree(c, "/sys", "/sys", true, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, true}, {}, false);
+    attach(c, "/sys", slot, "mount the host's /sys, read-only", {}, false, true);
+    c.tree.mount("/sys", Ground::kernel);
+    c.plan.notes.push_back("/sys: the host's, because a fresh one cannot be mounted here without root");
+}
+
+constexpr const char* device_names[] = {"null", "zero", "full", "random", "urandom", "tty"};
+constexpr std::pair<const char*, const char*> device_links[] = {{"fd", "/proc/self/fd"},
+                                                                {"stdin", "/proc/self/fd/0"},
+                                                                {"stdout", "/proc/self/fd/1"},
+                                                                {"stderr", "/proc/self/fd/2"},
+                                                                {"ptmx", "pts/ptmx"}};
+
+// Nodes of our own where the launcher may make them, numbers as in devices.txt of the kernel.
+void plan_dev_by_parent(Context& c) {
+    constexpr std::pair<std::uint32_t, std::uint32_t> numbers[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}};
+    step::BuildDev build{c.sent_slot(), {}, {"pts", "shm", "mqueue"}, {}};
+    for (std::size_t i = 0; i < std::size(device_names); ++i)
+        build.nodes.push_back({device_names[i], true, numbers[i].first, numbers[i].second});
+    for (const auto& [link, target] : device_links) build.links.emplace_back(link, target);
+    std::string names = "null zero full random urandom tty";
+    for (const Device& d : c.profile.devices) {
+        if (!d.major) continue;
+        build.nodes.push_back({d.target->substr(5), *d.type != DeviceType::block, *d.major, *d.minor, d.perm.value_or(0660), d.uid, d.gid});
+        names += cat(" ", build.nodes.back().name);
+    }
+    for (const char* folder : {"/dev/pts", "/dev/shm", "/dev/mqueue"}) c.present.insert(folder);
+    const Slot slot = build.slot;
+    c.before.push_back(host_step("dev.build", c.profile.dev.mode.at, cat("make a /dev with ", names), {}, std::move(build)));
+    plan_target(c, "/dev", true, {});
+    attach(c, "/dev", slot, "mount it on /dev", c.profile.dev.mode.at, false, true);
+    c.tree.mount("/dev", Ground::memory);
+    c.sealed.push_back({slot, "/dev"});
+}
+
+// Without the right to make nodes, the host's own are shown one by one.
+void plan_dev_by_child(Context& c) {
+    const Position at = c.profile.dev.mode.at;
+    const Slot slot = c.slot();
+    plan_target(c, "/dev", true, at);
+    std::vector<std::pair<const char*, Slot>> nodes;
+    for (const char* name : device_names) {
+        nodes.emplace_back(name, c.slot());
+        c.setup.push_back(sandbox_step(cat("dev.open:", name), at, cat("open the host's /dev/", name),
+                                       step::OpenTreeInside{nodes.back().second,
+                                                            cat("/dev/", name),
+                                                            no_slot,
+                                                            true,
+                                                            false,
+                                                            {MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE, false}}));
+    }
+    c.setup.push_back(
+        sandbox_step("fs.new:/dev", at, "make a tmpfs file system",
+                     step::NewFilesystem{slot, "tmpfs", {{"mode", "0755"}, {"size", "65536"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC}));
+    attach(c, "/dev", slot, "mount it on /dev", at, false, true);
+    c.tree.mount("/dev", Ground::memory);
+    for (const auto& [name, node] : nodes) {
+        const std::string path = cat("/dev/", name);
+        c.setup.push_back(
+            sandbox_step(cat("target:", path), at, cat("make ", path), step::MakeFile{path, {}, {}, 0444, 0, 0, false, no_slot}));
+        attach(c, path, node, cat("mount the host's ", path), at, false, true);
+    }
+    for (const auto& [link, target] : device_links)
+        c.setup.push_back(sandbox_step(cat("symlink:/dev/", link), at, cat("link /dev/", link, " to ", target),
+                                       step::MakeSymlink{cat("/dev/", link), target, no_slot}));
+    c.sealed.push_back({slot, "/dev"});
+}
+
+void plan_dev(Context& c) {
+    const Profile& p = c.profile;
+    const Position at = p.dev.mode.at;
+    if (*p.dev.mode == DevMode::none) return;
+    if (*p.dev.mode == DevMode::host) {
+        plan_target(c, "/dev", true, at);
+        const Slot slot = plan_host_tree(c, "/dev", "/dev", true, IdmapMode::none, false,
+                                         {MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE, true}, at, false);
+        attach(c, "/dev", slot, "mount the host's /dev", at, false, true);
+        c.tree.mount("/dev", Ground::kernel);
+        return;
+    }
+    if (c.parent_mounts())
+        plan_dev_by_parent(c);
+    else
+        plan_dev_by_child(c);
+}
+
+void plan_dev_parts(Context& c, std::vector<Pending>& pending) {
+    const Profile& p = c.profile;
+    if (*p.dev.mode != DevMode::minimal) return;
+    constexpr std::uint64_t no_device_exec = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    pending.push_back({"/dev/pts", [&c] { mount_kernel(c, "/dev/pts", "devpts", devpts_options(c), no_device_exec, false, {}); }});
+    pending.push_back({"/dev/shm", [&c, &p] {
+                           mount_kernel(c, "/dev/shm", "tmpfs", {{"mode", "1777"}, {"size", std::to_string(*p.dev.shm_size)}}, plain, false,
+                                        p.dev.shm_size.at);
+                       }});
+    // A kernel without POSIX message queues is an ordinary host.
+    pending.push_back(
+        {"/dev/mqueue", [&c, &p] { mount_kernel(c, "/dev/mqueue", "mqueue", {}, plain, !is_private(p.namespaces.ipc), {}, true); }});
+}
+
+void plan_device(Context& c, const Device& d) {
+    const Position at = d.path.at;
+    if (d.major) return;  // made with the rest of /dev
+    if (is_left_out(c, d)) {
+        c.plan.notes.push_back(cat("devices: ", *d.path, " is missing and optional: it is left out"));
+        return;
+    }
+    plan_target(c, *d.target, false, at);
+    const std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    const Slot slot = plan_host_tree(c, *d.path, *d.target, false, IdmapMode::none, false,
+                                     {attributes, MOUNT_ATTR_NODEV, MS_PRIVATE, false}, at, d.optional);
+    attach(c, *d.target, slot, cat("show the device ", *d.path, " as ", *d.target), at, d.optional, false);
+    c.tree.mount(*d.target, Ground::kernel);
+}
+
+// Whether something mounted later covers `path`, so that it does not come to lie in the root.
+bool is_covered(const std::vector<Pending>& pending, const std::string& path, bool itself) {
+    return std::ranges::any_of(pending,
+                               [&](const Pending& other) { return beneath(path, other.target) && (itself || path != other.target); });
+}
+
+// Mirrors show clones of what is there already. So they come first, parents before children: a mount that was made
+// before would be out of reach under its clone.
+void plan_mirrors(Context& c, const std::vector<Pending>& pending) {
+    std::vector<std::pair<std::string, Position>> wanted;
+    for (const Pending& mount : pending)
+        if (mount.makes_target && !is_covered(pending, mount.target, false)) wanted.emplace_back(mount.target, mount.at);
+    const auto add = [&](const Text& path) {
+        if (!is_covered(pending, *path, true)) wanted.emplace_back(*path, path.at);
+    };
+    for (const Directory& d : c.profile.dirs) add(d.path);
+    for (const File& f : c.profile.files) add(f.path);
+    for (const Symlink& s : c.profile.symlinks) add(s.path);
+    std::erase_if(wanted, [&c](const auto& place) { return !needs_mirror(c, place.first); });
+    std::ranges::stable_sort(wanted, {}, [&c](const auto& place) { return mirrored_folder(c, place.first).size(); });
+    for (const auto& [path, at] : wanted)
+        if (needs_mirror(c, path)) plan_mirror(c, path, at);
+}
+
+std::size_t depth(const std::string& path) { return path == "/" ? 0 : static_cast<std::size_t>(std::ranges::count(path, '/')); }
+
+}  // namespace
+
+void plan_mounts(Context& c) {
+    if (c.root == no_slot) return;
+    const Profile& p = c.profile;
+    std::vector<Pending> pending;
+    pending.push_back({"/proc", [&c] { plan_proc(c); }});
+    pending.push_back({"/sys", [&c] { plan_sys(c); }});
+    pending.push_back({"/dev", [&c] { plan_dev(c); }});
+    // The host's sockets and runtime files are not part of "the host's tree, read-only".
+    if (p.rootfs.host)
+        pending.push_back({"/run", [&c] {
+                               mount_kernel(c, "/run", "tmpfs", {{"mode", "0755"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false, {});
+                           }});
+    plan_dev_parts(c, pending);
+    for (const Mount& m : p.mounts) {
+        std::erase_if(pending, [&m](const Pending& other) { return other.target == *m.target; });
+        pending.push_back({*m.target, [&c, &m] { plan_user_mount(c, m); }, m.create && !is_left_out(c, m), m.target.at});
+    }
+    for (const Device& d : p.devices) pending.push_back({*d.target, [&c, &d] { plan_device(c, d); }, !is_left_out(c, d), d.path.at});
+    std::ranges::stable_sort(pending, {}, [](const Pending& mount) { return depth(mount.target); });
+    plan_mirrors(c, pending);
+    for (const Pending& mount : pending) mount.plan();
+}
+
+}  // namespace sandbox

@@ -1,0 +1,91 @@
+// The host's side of a sandbox: state folder, id lease, clone, id maps.
+
+#include <linux/capability.h>
+
+#include "plan/context.h"
+
+namespace sandbox {
+namespace {
+
+struct Kind {
+    NamespaceType type;
+    const char* name;
+    const Namespace* setting;  // none for the network, which follows from network.mode
+};
+
+std::vector<Kind> kinds(const Profile& profile) {
+    const Namespaces& n = profile.namespaces;
+    // user first: the others then belong to it. time is made by the child, which writes its offsets.
+    return {{NamespaceType::user, "user", &n.user}, {NamespaceType::mount, "mount", &n.mount}, {NamespaceType::pid, "pid", &n.pid},
+            {NamespaceType::ipc, "ipc", &n.ipc},    {NamespaceType::uts, "uts", &n.uts},       {NamespaceType::cgroup, "cgroup", &n.cgroup},
+            {NamespaceType::time, "time", &n.time}, {NamespaceType::net, "net", nullptr}};
+}
+
+void join(Context& c, step::Spawn& spawn, const Kind& kind, const Text& path) {
+    const Slot slot = c.slot();
+    c.before.push_back(host_step(cat("namespace.open:", kind.name), path.at, cat("open the ", kind.name, " namespace ", *path), {},
+                                 step::OpenFile{slot, *path}));
+    spawn.joined.push_back({kind.type, slot});
+}
+
+void plan_clone(Context& c) {
+    step::Spawn spawn;
+    std::string fresh, joined;
+    for (const Kind& kind : kinds(c.profile)) {
+        const bool network = kind.type == NamespaceType::net;
+        const Text& path = network ? c.profile.network.path : kind.setting->path;
+        const bool by_path = network ? *c.profile.network.mode == NetworkMode::path : *kind.setting->mode == NamespaceMode::path;
+        bool made = network ? makes_network(c.profile) : is_private(*kind.setting);
+        if (kind.type == NamespaceType::user) made = c.identity.own_user_namespace;
+        if (by_path) {
+            join(c, spawn, kind, path);
+            joined += cat(joined.empty() ? "" : " ", kind.name);
+        } else if (made && kind.type != NamespaceType::time) {
+            spawn.fresh.push_back(kind.type);
+            fresh += cat(fresh.empty() ? "" : " ", kind.name);
+        }
+    }
+    std::string text = fresh.empty() ? "clone into the host's namespaces" : cat("clone into new namespaces: ", fresh);
+    if (!joined.empty()) text += cat("; joined: ", joined);
+    c.clone.push_back(host_step("clone", {}, text, "kill the process and wait for its end", std::move(spawn)));
+}
+
+std::string describe(const std::vector<IdMapRange>& ranges) {
+    std::string text;
+    for (const IdMapRange& r : ranges)
+        text += cat(text.empty() ? "" : " ", r.inside, ":", r.leased ? cat("lease+", r.outside) : std::to_string(r.outside), ":", r.count);
+    return text;
+}
+
+// setgroups(2) must be given up before an unprivileged gid map can be written (user_namespaces(7)).
+bool denies_setgroups(const Context& c) { return !c.identity.helpers && !(c.facts.capabilities >> CAP_SETGID & 1); }
+
+}  // namespace
+
+void plan_state(Context& c) {
+    c.before.push_back(host_step("state", {}, cat("make the state folder of ", c.plan.name, " with its lock and journal"),
+                                 "remove the state folder", step::CreateState{}));
+    if (c.identity.leased) {
+        c.before.push_back(host_step("ids.lease", c.profile.id_map.mode.at, "lease a range of 65536 ids that no living sandbox uses", {},
+                                     step::LeaseIds{c.kept_slot()}));
+    }
+    plan_clone(c);
+    if (c.identity.own_user_namespace) {
+        const bool deny = denies_setgroups(c);
+        c.clone.push_back(host_step("idmap.write", c.profile.id_map.mode.at,
+                                    cat("write the id maps: uid ", describe(c.identity.uid), ", gid ", describe(c.identity.gid),
+                                        c.identity.helpers ? " (newuidmap, newgidmap)" : "", deny ? ", setgroups denied" : ""),
+                                    {}, step::WriteIdMap{c.identity.uid, c.identity.gid, c.identity.helpers, deny}));
+        // What the child makes belongs to the sandbox's root, or to whoever is mapped first.
+        const std::uint32_t uid = c.identity.maps_uid(0) ? 0 : c.identity.uid.front().inside;
+        const std::uint32_t gid = c.identity.maps_gid(0) ? 0 : c.identity.gid.front().inside;
+        c.setup.push_back(sandbox_step("ids.setup", {}, cat("work as uid ", uid, ", gid ", gid), step::WorkAs{uid, gid}));
+        c.plan.notes.push_back(cat("ids: ", c.identity.why));
+    }
+    if (*c.profile.namespaces.user.mode == NamespaceMode::path)
+        c.setup.push_back(
+            sandbox_step("ids.setup", c.profile.namespaces.user.mode.at, "work as root of the joined user namespace", step::WorkAs{0, 0}));
+    c.plan.supervision.own_pid_namespace = is_private(c.profile.namespaces.pid);
+}
+
+}  // namespace sandbox

@@ -1,0 +1,325 @@
+// The steps of a launch as data. A host-side step has its effect on this machine (and an undo if the effect outlives
+// the launcher's descriptors and processes); a sandbox-side step is lowered to the child's program.
+//
+// Steps talk about descriptors by slot: a number given out by the planner. The parent fills some slots, sends those the
+// child needs, and the child fills others. A step knows slots, never other steps.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "profile/profile.h"
+
+namespace sandbox {
+
+using Slot = std::int32_t;
+constexpr Slot no_slot = -1;
+
+// An id map as the kernel takes it. A leased range begins at outside id 0 here and is moved to the lease when it is
+// known.
+struct IdMapRange {
+    std::uint32_t inside = 0, outside = 0, count = 0;
+    bool leased = false;
+};
+
+struct FsOption {
+    std::string key, value;
+    bool bare = false;  // a flag without a value
+};
+
+// Attributes of a mount (MOUNT_ATTR_*), and its propagation (MS_*), 0 to leave it.
+struct MountAttributes {
+    std::uint64_t set = 0, clear = 0, propagation = 0;
+    bool recursive = false;
+};
+
+struct DeviceNode {
+    std::string name;  // below /dev
+    bool character = true;
+    std::uint32_t major = 0, minor = 0, perm = 0666, uid = 0, gid = 0;  // ids inside
+};
+
+namespace step {
+
+// ---- host side, before the clone
+struct CreateState {};  // state folder, lock, journal
+struct LeaseIds {
+    Slot slot;
+};  // the slot keeps the lease's lock
+struct MakeHostDirectory {
+    std::string path;
+    std::uint32_t perm;
+    bool contents;
+};  // contents: removed with what the kernel put in
+// flock(2) on a directory. Exclusive: one writer. Shared: as long as anybody has it, what was made there stays.
+struct LockTree {
+    Slot slot;
+    std::string path;
+    bool shared;
+};
+struct ShiftOwner {
+    std::string path;
+};  // chown of a tree into the id map, and back
+struct OpenTree {
+    Slot slot;
+    std::string path;
+    bool recursive;
+    MountAttributes attributes;
+};  // detached clone
+struct OpenFile {
+    Slot slot;
+    std::string path;
+};  // a descriptor of a namespace or input file
+struct CallerDescriptor {
+    Slot slot;
+    int number;
+};  // the caller's own standard stream or passed descriptor
+struct NullDescriptor {
+    Slot slot;
+};
+struct InputPipe {
+    Slot slot;
+};  // the caller's input, copied through a pipe
+struct OutputPipe {
+    Slot slot;
+    int number;
+};  // to the caller's output, likewise
+struct MakeTarget {
+    Slot slot;
+    std::string host, path;
+    bool directory;
+    std::uint32_t perm;
+    std::string link;
+};  // in a tree of the host
+struct HostFilesystem {
+    Slot slot;
+    std::string type;
+    std::vector<FsOption> options;
+    std::uint64_t attributes;
+};
+struct BuildDev {
+    Slot slot;
+    std::vector<DeviceNode> nodes;
+    std::vector<std::string> folders;
+    std::vector<std::pair<std::string, std::string>> links;
+};
+struct RawTerminal {};
+// ---- host side, the clone and after it
+struct Join {
+    NamespaceType type;
+    Slot slot;
+};
+struct Spawn {
+    std::vector<NamespaceType> fresh;
+    std::vector<Join> joined;
+};
+struct WriteIdMap {
+    std::vector<IdMapRange> uid, gid;
+    bool helpers;
+    bool deny_setgroups;
+};
+struct IdmapTree {
+    Slot slot;
+    bool recursive;
+    bool required;
+};
+struct BuildOverlay {
+    Slot slot;
+    std::vector<Slot> lower;
+    Slot upper_tree;          // no_slot: upper on a tmpfs of `size`, or none
+    std::string upper, work;  // below upper_tree
+    bool tmpfs;
+    std::optional<std::uint64_t> size;
+    std::vector<FsOption> options;
+    std::uint64_t attributes;
+};
+enum class Tuning { oom_score, nice, scheduler, io_priority, affinity, hard_limit };
+struct TuneProcess {
+    Tuning what;
+    std::int64_t value, value2;
+    std::vector<std::uint32_t> processors;
+};
+struct Release {
+    std::vector<Slot> slots;
+};  // go, with these descriptors
+
+// ---- sandbox side, in the first process
+struct Receive {
+    std::vector<Slot> slots;
+};
+struct SetPropagation {
+    bool slave;
+};
+struct WorkAs {
+    std::uint32_t uid, gid;
+};
+struct NewFilesystem {
+    Slot slot;
+    std::string type;
+    std::vector<FsOption> options;
+    std::uint64_t attributes;
+};
+struct OpenTreeInside {
+    Slot slot;
+    std::string path;
+    Slot base;
+    bool clone, recursive;
+    MountAttributes attributes;
+};
+struct Stage {
+    Slot file, folder;  // what masks are made of
+};
+struct Scratch {
+    Slot slot;
+};  // attached out of sight, so that its parts can be cloned
+struct OverlayInside {
+    Slot slot;
+    std::vector<Slot> lower;
+    Slot upper, work;  // no_slot: none
+    std::vector<FsOption> options;
+    std::uint64_t attributes;
+    bool legacy;  // layers by name through mount(2)
+};
+struct AttachRoot {
+    Slot slot;
+};
+struct Mirror {
+    std::string path;
+    Slot slot;
+};
+struct MakeDirectory {
+    std::string path;
+    std::uint32_t perm, uid, gid;
+    bool adjust;
+    Slot base;
+};
+struct MakeFile {
+    std::string path, content, source;
+    std::uint32_t perm, uid, gid;
+    bool replace;
+    Slot base;
+};
+struct MakeSymlink {
+    std::string path, target;
+    Slot base;
+};
+struct Attach {
+    Slot slot;
+    std::string target;
+    bool no_links;
+};
+struct SetMount {
+    Slot slot;
+    MountAttributes attributes;
+};
+struct Mask {
+    Slot file, folder;
+    std::string path;
+    bool missing_ok, no_links;
+};
+struct ReadOnlyPath {
+    std::string path;
+    bool missing_ok, no_links;
+};
+struct SetHostname {
+    std::string name;
+};
+struct SetDomainname {
+    std::string name;
+};
+struct TimeOffsets {
+    std::optional<std::int64_t> monotonic, boottime;
+};  // nanoseconds
+struct Sysctl {
+    Slot proc;
+    std::string key, value;
+};
+struct LoopbackUp {};
+struct NewKeyring {
+    std::string name;
+};
+struct OpenTerminal {
+    Slot slot;
+    std::uint32_t uid;
+};
+struct ShowConsole {
+    Slot slot;
+};
+struct Pivot {
+    Slot slot;
+};
+// ---- sandbox side, in the payload's process
+struct StartPayload {};  // from here on init is another process
+struct NewSession {
+    Slot terminal;
+};
+struct PlaceDescriptors {
+    std::vector<std::pair<Slot, int>> places;
+};
+struct WorkingDirectory {
+    std::string path;
+};
+struct SetUmask {
+    std::uint32_t mask;
+};
+struct SetLimit {
+    int resource;
+    std::uint64_t soft, hard;
+};
+struct SetPersonality {
+    std::uint64_t value;
+};
+struct SetGroups {
+    std::vector<std::uint32_t> groups;
+};
+struct TrimBounding {
+    std::uint64_t keep;
+};
+struct BecomeUser {
+    std::uint32_t uid, gid;
+};
+struct SetCapabilities {
+    std::uint64_t effective, permitted, inheritable, ambient, until_seccomp;
+};
+struct NoNewPrivileges {};
+struct DieWithParent {};
+struct InstallSeccomp {
+    Seccomp policy;
+    std::string json;
+    std::uint64_t capabilities;
+    bool restore_capabilities;
+};
+struct Execute {
+    std::vector<std::string> candidates, argv, environment;
+};
+
+}  // namespace step
+
+using Action = std::variant<
+    step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree, step::OpenFile,
+    step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget, step::HostFilesystem, step::BuildDev,
+    step::RawTerminal, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
+    step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
+    step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,
+    step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,
+    step::OpenTerminal, step::ShowConsole, step::Pivot, step::StartPayload, step::NewSession, step::PlaceDescriptors,
+    step::WorkingDirectory, step::SetUmask, step::SetLimit, step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser,
+    step::SetCapabilities, step::NoNewPrivileges, step::DieWithParent, step::InstallSeccomp, step::Execute>;
+
+enum class Side { host, sandbox };
+
+struct Step {
+    std::string id;  // stable and readable: "mount:/proc"
+    Side side = Side::host;
+    std::string text;       // one line for a person
+    std::string undo;       // what takes it back, in words; empty: nothing outlives the processes and descriptors
+    Position origin{};      // in the profile; unknown for what is built in
+    bool optional = false;  // a failure leaves it out, and is reported
+    Action action;
+};
+
+}  // namespace sandbox

@@ -1,0 +1,352 @@
+// What check_against_host() finds: one case for each kind of mistake, with its place in the profile; who the payload is
+// and which ids it has.
+#include <gmock/gmock.h>
+
+#include <cerrno>
+#include <functional>
+
+#include "base/text.h"
+#include "plan/context.h"
+#include "planning/hosts.h"
+#include "profile/load.h"
+
+namespace sandbox {
+namespace {
+
+Loaded load(const std::string& body) {
+    LoadRequest request;
+    request.source_name = "p.yaml";
+    request.text = cat("version: 1\n", body);
+    if (body.find("command") == std::string::npos) request.command = {"/bin/true"};
+    request.directory = "/srv";
+    request.stem = "p";
+    request.variables = {{"HOME", "/home/joe"}, {"USER", "joe"},  {"UID", "1000"},
+                         {"GID", "1000"},       {"PWD", "/work"}, {"RUNTIME_DIR", "/run"}};
+    return load_profile(request);
+}
+
+HostFacts facts_of(const std::string& host, const Profile& profile) {
+    return host_facts(SOURCE_DIR "/tests/planning/hosts", host, fact_needs(profile));
+}
+
+using Change = std::function<void(HostFacts&)>;
+
+struct Case {
+    const char* name;
+    const char* host;
+    const char* body;      // begins in line 2
+    const char* expected;  // "LINE:COLUMN CODE KEY", more of them between '|'; empty: no mistake
+    Change change = [](HostFacts&) {};
+    const char* message = "";  // part of the first message or hint
+};
+
+Change path(const char* name, PathKind kind, int error = ENOENT) {
+    return [=](HostFacts& f) {
+        f.paths[name] = {};
+        f.paths[name].kind = kind;
+        f.paths[name].error = kind == PathKind::absent ? error : 0;
+    };
+}
+
+const char* root = "root-hybrid";
+const char* user = "user-debian12";
+const char* alone = "user-no-subids";
+
+// clang-format off
+const Case cases[] = {
+    {"good", root, "rootfs: {path: /srv/r}\n", ""},
+    {"root_missing", root, "rootfs: {path: /srv/r}\n", "2:16 E0501 rootfs.path", path("/srv/r", PathKind::absent), "no such file or directory"},
+    {"root_forbidden", user, "rootfs: {path: /srv/r}\n", "2:16 E0501 rootfs.path", path("/srv/r", PathKind::absent, EACCES), "permission denied"},
+    {"root_a_file", root, "rootfs: {path: /srv/r}\n", "2:16 E0502 rootfs.path", path("/srv/r", PathKind::file), "is a file, not a directory"},
+    {"lower_a_socket", root, "rootfs: {overlay: {lower: [/a, /b]}}\n", "2:32 E0502 rootfs.overlay.lower[1]", path("/b", PathKind::socket), "is a socket"},
+    {"source_missing", root, "rootfs: {host: ro}\nmounts: [\"/a:/b\"]\n", "3:10 E0501 mounts[0].source", path("/a", PathKind::absent), "optional: true"},
+    {"source_optional", root, "rootfs: {host: ro}\nmounts: [\"/a:/b:optional\"]\n", "", path("/a", PathKind::absent)},
+    {"file_source_a_directory", root, "rootfs: {host: ro}\nfiles: {/x: {source: /a}}\n", "3:22 E0501 files./x.source", path("/a", PathKind::directory), "is a directory, not a file"},
+    {"stdin_missing", root, "rootfs: {host: ro}\nprocess: {stdin: /a, command: [x]}\n", "3:18 E0501 process.stdin", path("/a", PathKind::absent)},
+    {"stdin_a_directory", root, "rootfs: {host: ro}\nprocess: {stdin: /a, command: [x]}\n", "3:18 E0502 process.stdin", path("/a", PathKind::directory), "is a directory"},
+    {"seccomp_profile_missing", root, "rootfs: {host: ro}\nsecurity: {seccomp: {profile: /a.json}}\n", "3:31 E0501 security.seccomp.profile", path("/a.json", PathKind::absent), "no such file"},
+    {"namespace_file_missing", root, "rootfs: {host: ro}\nnamespaces: {ipc: {path: /proc/42/ns/ipc}}\n", "3:26 E0501 namespaces.ipc.path", path("/proc/42/ns/ipc", PathKind::absent), "no such file"},
+    {"network_file_missing", root, "rootfs: {host: ro}\nnetwork: {mode: path, path: /run/netns/x}\n", "3:29 E0501 network.path", path("/run/netns/x", PathKind::absent), "no such file"},
+    {"chown_by_a_user", user, "rootfs: {path: /srv/r, idmap: chown}\n", "2:31 E0503 rootfs.idmap", [](HostFacts&) {}, "only root"},
+    {"idmap_by_a_user", user, "rootfs: {host: ro}\nmounts: [{source: /a, target: /b, idmap: container}]\n", "3:42 E0503 mounts[0].idmap"},
+    {"no_overlay", root, "rootfs: {overlay: {lower: [/a]}}\n", "2:9 E0504 rootfs.overlay", [](HostFacts& f) { f.overlay = false; }, "modprobe overlay"},
+    {"no_overlay_for_a_mount", root, "rootfs: {host: ro}\nmounts:\n  - {type: overlay, target: /o, overlay: {lower: [/a]}}\n", "4:5 E0504 mounts[0].overlay", [](HostFacts& f) { f.overlay = false; }},
+    {"work_not_empty", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0505 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].empty = false; }, "is not empty"},
+    {"work_elsewhere", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0506 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].device = 7; }, "file system"},
+    {"upper_in_lower_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/u"].resolved = "/a/sub"; }, "lie inside each other"},
+    {"lower_in_upper_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/a"].resolved = "/u/sub"; }},
+    {"not_recursive_by_a_user", user, "rootfs: {host: ro}\nmounts: [{source: /a, target: /b, recursive: false}]\n", "3:19 E0508 mounts[0].recursive"},
+    {"device_read_only", root, "rootfs: {host: ro}\ndevices: [{path: /dev/kvm, access: r}]\n", "3:18 E0509 devices[0].access"},
+    {"device_by_number_by_a_user", user, "rootfs: {host: ro}\ndevices: [{path: /dev/x, type: char, major: 1, minor: 3}]\n", "3:18 E0510 devices[0]"},
+    {"device_by_number_outside_dev", root, "rootfs: {host: ro}\ndevices: [{path: /dev/x, target: /x, type: char, major: 1, minor: 3}]\n", "3:34 E0510 devices[0].target"},
+    {"device_missing", root, "rootfs: {host: ro}\ndevices: [/dev/kvm]\n", "3:11 E0501 devices[0].path", path("/dev/kvm", PathKind::absent), "optional: true"},
+    {"device_a_file", root, "rootfs: {host: ro}\ndevices: [/dev/kvm]\n", "3:11 E0511 devices[0].path", path("/dev/kvm", PathKind::file), "is a file, not a device"},
+    {"no_cgroup_namespace", root, "rootfs: {host: ro}\nnamespaces: {cgroup: private}\n", "3:22 E0512 namespaces.cgroup", [](HostFacts& f) { f.namespaces["cgroup"] = false; }, "cgroup: host"},
+    {"restricted", user, "rootfs: {host: ro}\nnamespaces: {user: private}\n", "3:20 E0513 namespaces.user", [](HostFacts& f) { f.userns_restricted = true; f.userns_restriction = "kernel.unprivileged_userns_clone"; }, "kernel.unprivileged_userns_clone=1"},
+    {"restricted_by_apparmor", user, "rootfs: {host: ro}\nnamespaces: {user: private}\n", "3:20 E0513 namespaces.user", [](HostFacts& f) { f.userns_restricted = true; f.userns_restriction = "kernel.apparmor_restrict_unprivileged_userns"; }, "kernel.apparmor_restrict_unprivileged_userns=0"},
+    {"no_namespaces_left", user, "rootfs: {host: ro}\nnamespaces: {user: private}\n", "3:20 E0514 namespaces.user", [](HostFacts& f) { f.max_user_namespaces = 0; }, "max_user_namespaces=15000"},
+    {"host_pids_by_a_user", user, "rootfs: {host: ro}\nnamespaces: {pid: host}\n", "3:19 E0515 namespaces.pid", [](HostFacts&) {}, "mode: inherit"},
+    {"sysfs_of_another_network", user, "rootfs: {host: ro}\nnetwork: {mode: host}\nmounts: [{type: sysfs, target: /s}]\n", "4:17 E0515 mounts[0].type"},
+    {"covered_proc", user, "rootfs: {host: ro}\nproc: {mode: fresh}\n", "3:14 E0516 proc.mode", [](HostFacts& f) { f.proc_mountable = false; }, "inherit"},
+    {"foreign_ids", user, "rootfs: {host: ro}\nid_map: {uid: [\"0:5:1\"], gid: [\"0:1000:1\"]}\n", "3:16 E0517 id_map", [](HostFacts&) {}, "/etc/subuid"},
+    {"foreign_groups", user, "rootfs: {host: ro}\nid_map: {uid: [\"0:1000:1\"], gid: [\"0:5:1\"]}\n", "3:35 E0517 id_map", [](HostFacts&) {}, "/etc/subgid"},
+    {"no_helpers", user, "rootfs: {host: ro}\nid_map: {uid: [\"0:100000:9\"], gid: [\"0:100000:9\"]}\n", "3:16 E0517 id_map", [](HostFacts& f) { f.newuidmap = false; }, "uidmap"},
+    {"no_user_namespace_by_a_user", user, "rootfs: {host: ro}\nnamespaces: {user: host}\n", "3:20 E0517 namespaces.user", [](HostFacts&) {}, "only root"},
+    {"host_ids_by_a_user", user, "rootfs: {host: ro}\nid_map: host\n", "3:9 E0517 id_map", [](HostFacts&) {}, "only root"},
+    {"unknown_user", root, "rootfs: {host: ro}\nprocess: {user: nobody-here, command: [x]}\n", "3:17 E0518 process.user", [](HostFacts&) {}, "/etc/passwd"},
+    {"unknown_group", root, "rootfs: {host: ro}\nprocess: {user: \"0:none\", command: [x]}\n", "3:17 E0518 process.user", [](HostFacts&) {}, "/etc/group"},
+    {"unknown_supplementary_group", root, "rootfs: {host: ro}\nprocess: {groups: [video, none], command: [x]}\n", "3:27 E0518 process.groups", [](HostFacts&) {}, "/etc/group"},
+    {"unmapped_user", alone, "rootfs: {host: ro}\nprocess: {user: joe, command: [x]}\n", "3:17 E0519 process.user", [](HostFacts&) {}, "uid 1000 is not in the id map"},
+    {"unmapped_group", alone, "rootfs: {host: ro}\nprocess: {user: \"0:5\", command: [x]}\n", "3:17 E0519 process.user", [](HostFacts&) {}, "gid 5 is not in the id map"},
+    {"unmapped_supplementary_group", alone, "rootfs: {host: ro}\nprocess: {groups: [0, 5], command: [x]}\n", "3:23 E0519 process.groups", [](HostFacts&) {}, "gid 5"},
+    {"capability_of_another_kernel", root, "rootfs: {host: ro}\ncapabilities: {add: [CHECKPOINT_RESTORE]}\n", "3:22 E0520 capabilities.add", [](HostFacts& f) { f.last_capability = 39; }},
+    {"capability_nobody_has", root, "rootfs: {host: ro}\nid_map: host\ncapabilities: {add: [SYS_BOOT]}\n", "4:22 E0521 capabilities.add", [](HostFacts& f) { f.bounding &= ~(1ULL << 22); }},
+    {"oom_score", user, "rootfs: {host: ro}\nprocess: {oom_score_adj: -5, command: [x]}\n", "3:26 E0522 process.oom_score_adj", [](HostFacts&) {}, "CAP_SYS_RESOURCE"},
+    {"terminal_without_dev", root, "rootfs: {host: ro}\ndev: {mode: none}\nprocess: {tty: true, command: [x]}\n", "4:16 E0524 process.tty", [](HostFacts&) {}, "mode: minimal"},
+    {"terminal_in_the_hosts_mounts", root, "rootfs: {host: rw}\nnamespaces: {mount: host}\nprocess: {tty: true, command: [x]}\n", "4:16 E0524 process.tty", [](HostFacts&) {}, "mount: private"},
+    {"device_by_number_without_our_dev", root, "rootfs: {host: ro}\nmounts: [\"/a:/dev\"]\ndevices: [{path: /dev/x, type: char, major: 1, minor: 3}]\n", "4:18 E0510 devices[0].target"},
+    {"nofile", user, "rootfs: {host: ro}\nulimits: {nofile: 2000000}\n", "3:11 E0523 ulimits.nofile", [](HostFacts&) {}, "1048576"},
+    {"three_at_once", root, "rootfs: {path: /a}\nmounts: [\"/b:/b\"]\ndevices: [/dev/kvm]\n", "2:16 E0501 rootfs.path|3:10 E0501 mounts[0].source|4:11 E0511 devices[0].path",
+     [](HostFacts& f) { path("/a", PathKind::absent)(f); path("/b", PathKind::absent)(f); path("/dev/kvm", PathKind::fifo)(f); }},
+};
+// clang-format on
+
+class HostCheck : public testing::TestWithParam<Case> {};
+
+TEST_P(HostCheck, FindsTheMistakes) {
+    const Case& c = GetParam();
+    const Loaded loaded = load(c.body);
+    std::string text;
+    for (const Diagnostic& d : loaded.diagnostics) text += render(d, loaded.sources, false);
+    ASSERT_FALSE(has_errors(loaded.diagnostics)) << text;
+    HostFacts facts = facts_of(c.host, loaded.profile);
+    c.change(facts);
+    const Diagnostics found = check_against_host(loaded.profile, facts);
+    std::string list;
+    for (const Diagnostic& d : found) {
+        list += cat(list.empty() ? "" : "|", d.at.line, ":", d.at.column, " ", d.code, " ", d.key);
+        text += render(d, loaded.sources, false);
+    }
+    EXPECT_EQ(list, c.expected) << text;
+    if (!found.empty()) {
+        EXPECT_THAT(cat(found[0].message, "\n", found[0].hint), testing::HasSubstr(c.message));
+    }
+}
+
+std::string name_of(const testing::TestParamInfo<Case>& test) { return test.param.name; }
+INSTANTIATE_TEST_SUITE_P(Plans, HostCheck, testing::ValuesIn(cases), name_of);
+
+TEST(HostCheckGroups, ThoseThatComeWithTheUserAreLeftOutWhereTheyAreNotMapped) {
+    const Loaded loaded = load("rootfs: {host: ro}\nid_map: caller\nprocess: {user: joe, command: [x]}\n");
+    const HostFacts facts = facts_of(alone, loaded.profile);
+    EXPECT_THAT(check_against_host(loaded.profile, facts), testing::IsEmpty());
+    EXPECT_THAT(make_plan(loaded.profile, facts, {}).notes, testing::Contains(testing::HasSubstr("gid 29 is not in the id map")));
+}
+
+TEST(HostCheckPolicy, WarnsOfWhatTheHostLacksWhenAskedTo) {
+    const Loaded loaded = load("policy: {unsupported: warn}\nrootfs: {host: ro}\nulimits: {nofile: 2000000}\n");
+    const Diagnostics found = check_against_host(loaded.profile, facts_of(user, loaded.profile));
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::warning);
+}
+
+// ---- users
+
+UserFacts user_of(const std::string& written, const std::string& passwd, const std::string& group, Mistake* mistake = nullptr) {
+    Profile profile;
+    profile.process.user = written;
+    HostFacts facts;
+    facts.passwd = passwd;
+    facts.group = group;
+    return look_up_user(profile, facts, mistake);
+}
+
+TEST(LookUpUser, ANameGivesIdsGroupsAndHome) {
+    const UserFacts joe = user_of("joe", "root:x:0:0::/root:/bin/sh\njoe:x:7:8:Joe,,,:/home/joe:/bin/sh\n",
+                                  "audio:x:29:ann,joe\nempty:x:30:\njoes:x:31:joey\nlast:x:32:joe");
+    EXPECT_EQ(joe.uid, 7U);
+    EXPECT_EQ(joe.gid, 8U);
+    EXPECT_EQ(joe.name, "joe");
+    EXPECT_EQ(joe.home, "/home/joe");
+    EXPECT_THAT(joe.groups, testing::ElementsAre(29U, 32U));
+}
+
+TEST(LookUpUser, ANumberNeedsNoEntryAndTakesOne) {
+    EXPECT_EQ(user_of("7", "", "").uid, 7U);
+    EXPECT_EQ(user_of("7", "", "").gid, 0U);
+    EXPECT_EQ(user_of("7:9", "", "").gid, 9U);
+    EXPECT_EQ(user_of("7", "joe:x:7:8::/h:/s\n", "").name, "joe");
+    EXPECT_EQ(user_of("7:9", "joe:x:7:8::/h:/s\n", "").gid, 9U);
+    EXPECT_EQ(user_of("7:audio", "", "audio:x:29:\n").gid, 29U);
+    EXPECT_EQ(user_of("0", "", "").home, "/root");
+}
+
+// The files belong to the image: whatever is in them, nobody but the user that is named is chosen, and never (uid_t)-1.
+TEST(LookUpUser, HostileLinesArePassedOver) {
+    const std::string hostile[] = {
+        "",
+        "\n\n\n",
+        "joe",
+        "joe:x",
+        "joe:x:7:8:gecos",
+        "joe:x::0::/:/\n",
+        "joe:x:-1:-1::/:/\n",
+        "joe:x:4294967295:0::/:/\n",
+        "joe:x:0:4294967295::/:/\n",
+        "joe:x:4294967296:0::/:/\n",
+        "joe:x: 0:0::/:/\n",
+        "joe:x:0x0:0::/:/\n",
+        "joe:x:99999999999999999999:0::/:/\n",
+        " joe:x:0:0::/:/\n",
+        "JOE:x:0:0::/:/\n",
+        "+joe:x:0:0::/:/\n",
+        "joe\r:x:0:0::/:/\n",
+        std::string("joe\0:x:0:0::/:/\n", 16),
+        std::string(1 << 20, ':'),
+        std::string(1 << 20, '\n'),
+        std::string(1 << 20, 'j'),
+    };
+    for (const std::string& passwd : hostile) {
+        Mistake mistake;
+        user_of("joe", passwd, "", &mistake);
+        EXPECT_NE(mistake.text, "") << passwd.substr(0, 40);
+    }
+    EXPECT_EQ(user_of("joe", "joe:x:bad:0::/:/\njoe:x:7:8::/:/\njoe:x:0:0::/:/\n", "").uid, 7U);  // the first that is well-formed
+}
+
+TEST(LookUpUser, HostileGroupsArePassedOver) {
+    const UserFacts joe = user_of("joe", "joe:x:7:8::/:/\n", "a:x:4294967295:joe\nb:x:-1:joe\nc:x::joe\nd\n:x:5:joe\ne:x:6:joe,joe\n");
+    EXPECT_THAT(joe.groups, testing::Each(testing::AnyOf(5U, 6U)));
+    Mistake mistake;
+    user_of("0:wheel", "", "wheel:x:4294967295:\nwheel\nwheel:x\n", &mistake);
+    EXPECT_THAT(mistake.text, testing::HasSubstr("'wheel'"));
+}
+
+TEST(LookUpUser, AHomeThatCannotBeInAnEnvironmentIsNotTaken) {
+    EXPECT_EQ(user_of("joe", std::string("joe:x:7:8::/h\0ome:/\n", 20), "").home, "");
+    EXPECT_EQ(user_of("7", std::string("j\0e:x:7:8::/home:/\n", 19), "").name, "");
+    EXPECT_EQ(user_of("joe", "joe:x:7:8::relative:/\n", "").home, "");
+}
+
+// ---- ids
+
+Identity identity_of(const std::string& body, const std::string& host, Mistake* mistake = nullptr) {
+    const Loaded loaded = load(cat("rootfs: {host: ro}\n", body));
+    EXPECT_FALSE(has_errors(loaded.diagnostics));
+    return decide_identity(loaded.profile, facts_of(host, loaded.profile), mistake);
+}
+
+TEST(DecideIdentity, RootLeasesARange) {
+    const Identity id = identity_of("", root);
+    EXPECT_TRUE(id.privileged && id.own_user_namespace && id.leased);
+    EXPECT_FALSE(id.helpers);
+    EXPECT_TRUE(id.maps_uid(0) && id.maps_uid(65535));
+    EXPECT_FALSE(id.maps_uid(65536) || id.maps_gid(65536));
+}
+
+TEST(DecideIdentity, AUserHasItsSubordinateIds) {
+    const Identity id = identity_of("", user);
+    EXPECT_FALSE(id.privileged || id.leased);
+    EXPECT_TRUE(id.own_user_namespace && id.helpers);
+    EXPECT_TRUE(id.maps_uid(0) && id.maps_uid(65536));
+    EXPECT_FALSE(id.maps_uid(65537));
+    EXPECT_EQ(id.uid.front().outside, 1000U);
+}
+
+TEST(DecideIdentity, AUserWithoutThemHasItself) {
+    const Identity id = identity_of("", alone);
+    EXPECT_FALSE(id.helpers || id.privileged);
+    EXPECT_TRUE(id.maps_uid(0));
+    EXPECT_FALSE(id.maps_uid(1) || id.maps_gid(1000));
+}
+
+TEST(DecideIdentity, RootOfANamespaceGivesItsOwnIds) {
+    const Identity id = identity_of("", "root-in-userns");
+    EXPECT_FALSE(id.privileged || id.leased || id.helpers);
+    EXPECT_TRUE(id.own_user_namespace && id.maps_uid(65535));
+    EXPECT_FALSE(id.maps_uid(65536));
+}
+
+TEST(DecideIdentity, TheCallerKeepsItsNumber) {
+    const Identity id = identity_of("id_map: caller\n", user);
+    EXPECT_TRUE(id.maps_uid(1000) && id.maps_gid(1000));
+    EXPECT_FALSE(id.maps_uid(0));
+    // A root that became somebody for a moment: the lease is cut around the own id, and no id is mapped twice.
+    Loaded loaded = load("rootfs: {host: ro}\nid_map: caller\n");
+    HostFacts facts = facts_of(root, loaded.profile);
+    facts.uid = 1000;
+    facts.gid = 70000;
+    const Identity cut = decide_identity(loaded.profile, facts, nullptr);
+    std::uint64_t count = 0;
+    for (const IdMapRange& range : cut.uid) count += range.count;
+    EXPECT_EQ(count, 65536U);
+    for (const std::uint32_t inside : {0U, 999U, 1000U, 1001U, 65535U}) EXPECT_TRUE(cut.maps_uid(inside)) << inside;
+    EXPECT_TRUE(cut.maps_gid(70000) && cut.maps_gid(65535));
+}
+
+TEST(DecideIdentity, HostIdsMeanNoNamespace) {
+    const Identity id = identity_of("id_map: host\n", root);
+    EXPECT_FALSE(id.own_user_namespace);
+    EXPECT_TRUE(id.maps_uid(4000000000U));
+    Mistake mistake;
+    identity_of("id_map: host\n", user, &mistake);
+    EXPECT_NE(mistake.text, "");
+}
+
+TEST(DecideIdentity, RangesAreTakenAsTheyAre) {
+    Mistake mistake;
+    const Identity id = identity_of("id_map: {uid: [\"0:1000:1\", \"1:100000:10\"], gid: [\"0:1000:1\"]}\n", user, &mistake);
+    EXPECT_EQ(mistake.text, "");
+    EXPECT_TRUE(id.helpers && id.maps_uid(10));
+    EXPECT_FALSE(id.maps_uid(11));
+    const Identity single = identity_of("id_map: {uid: [\"5:1000:1\"], gid: [\"5:1000:1\"]}\n", alone, &mistake);
+    EXPECT_EQ(mistake.text, "");
+    EXPECT_FALSE(single.helpers);
+}
+
+// ---- where a path comes to lie
+
+TEST(TargetTree, TheDeepestMountHoldsAPath) {
+    TargetTree tree;
+    tree.mount("/", Ground::host, 1, "/srv/r");
+    tree.mount("/data", Ground::host, 2, "/mnt/d");
+    tree.mount("/data/tmp", Ground::memory);
+    const auto at = [&](const char* path) { return tree.find(path); };
+    EXPECT_EQ(at("/").relative, "/");
+    EXPECT_EQ(at("/etc/x").relative, "/etc/x");
+    EXPECT_EQ(at("/etc/x").host, "/srv/r");
+    EXPECT_EQ(at("/data").slot, 2);
+    EXPECT_EQ(at("/data").relative, "/");
+    EXPECT_EQ(at("/data/a/b").relative, "/a/b");
+    EXPECT_EQ(at("/database").slot, 1);  // a name that begins alike is another one
+    EXPECT_EQ(at("/data/tmp/x").ground, Ground::memory);
+    EXPECT_EQ(at("/data/tmpx").slot, 2);
+    EXPECT_TRUE(tree.has("/data"));
+    EXPECT_FALSE(tree.has("/data/a"));
+}
+
+TEST(TargetTree, ALaterMountCoversAnEarlierOne) {
+    TargetTree tree;
+    tree.mount("/", Ground::guarded, 1, "/");
+    tree.mount("/x", Ground::host, 2, "/mnt/d");
+    tree.mount("/x", Ground::kernel);
+    EXPECT_EQ(tree.find("/x/y").ground, Ground::kernel);
+    EXPECT_EQ(tree.find("/x/y").slot, no_slot);
+    EXPECT_EQ(tree.find("/y").ground, Ground::guarded);
+}
+
+TEST(TargetTree, AnOpenPlaceIsNotAMount) {
+    TargetTree tree;
+    tree.mount("/", Ground::guarded, 1, "/");
+    tree.open("/etc/new");
+    EXPECT_EQ(tree.find("/etc/new/x").ground, Ground::memory);
+    EXPECT_EQ(tree.find("/etc/newer").ground, Ground::guarded);
+    EXPECT_FALSE(tree.has("/etc/new"));
+    tree.mount("/etc/new", Ground::kernel);
+    EXPECT_TRUE(tree.has("/etc/new"));
+}
+
+TEST(TargetTree, WithoutARootEverythingIsMemory) { EXPECT_EQ(TargetTree().find("/a/b").ground, Ground::memory); }
+
+}  // namespace
+}  // namespace sandbox
