@@ -1,0 +1,47 @@
+// Processes by clone3(2) and pidfd.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+
+namespace sandbox {
+
+// A process that cannot be confused with another of the same number (pidfd_open(2)).
+struct ChildProcess {
+    pid_t pid = -1;
+    Fd pidfd;
+};
+
+// A namespace to enter: setns(2) refuses a file of another type.
+struct JoinedNamespace {
+    int file = -1;
+    std::uint64_t flag = 0;  // CLONE_NEW*
+};
+
+struct SpawnRequest {
+    std::uint64_t namespaces = 0;         // CLONE_NEW* flags
+    std::vector<JoinedNamespace> joined;  // entered first, in order
+    int image = -1;                       // a sealed executable (memfd)
+    int socket = -1, program = -1;        // become descriptors 3 and 4 of the child
+    int null = -1;                        // becomes its standard streams
+};
+
+// Runs the image in a new process inside new namespaces: clone3 with the memory shared until exec, so that nothing is
+// copied. The child has no descriptors but the five above, every capability of its user namespace, and all signals blocked.
+// The caller must be single-threaded. Errors name the system call.
+[[nodiscard]] Result<ChildProcess> spawn(const SpawnRequest& request);
+
+// A sealed memfd with these bytes; executable ones cannot be written to through /proc/PID/exe (CVE-2019-5736).
+[[nodiscard]] Result<Fd> sealed_file(const char* name, const void* data, std::size_t size, bool executable);
+
+// The start time of a process in clock ticks since boot (proc_pid_stat(5), field 22); 0 when it is gone or a zombie.
+// With the pid it identifies a process for as long as the machine runs.
+[[nodiscard]] std::uint64_t start_time(pid_t pid);
+
+}  // namespace sandbox
