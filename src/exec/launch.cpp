@@ -1,0 +1,530 @@
+#include "exec/launch.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/text.h"
+#include "child/image.h"
+#include "exec/channel.h"
+#include "exec/lower.h"
+#include "exec/supervise.h"
+#include "kernel/idmap.h"
+#include "kernel/mount.h"
+#include "kernel/process.h"
+
+namespace sandbox {
+namespace {
+
+// Leased ranges lie where neither useradd (100000 and up) nor systemd's dynamic users are: 12287 ranges of 65536.
+constexpr std::uint32_t lease_base = 0x40000000, lease_size = 65536, lease_count = (0x70000000 - lease_base) / lease_size;
+
+// As in <linux/ioprio.h>, which newer releases of Linux 6.1's headers have made C alone (a parameter is called "class").
+constexpr int ioprio_who_process = 1, ioprio_class_shift = 13;
+
+std::uint64_t clone_flag(NamespaceType type) {
+    switch (type) {
+        case NamespaceType::mount: return CLONE_NEWNS;
+        case NamespaceType::pid: return CLONE_NEWPID;
+        case NamespaceType::ipc: return CLONE_NEWIPC;
+        case NamespaceType::uts: return CLONE_NEWUTS;
+        case NamespaceType::cgroup: return CLONE_NEWCGROUP;
+        case NamespaceType::user: return CLONE_NEWUSER;
+        case NamespaceType::net: return CLONE_NEWNET;
+        case NamespaceType::time: return 0x80;  // CLONE_NEWTIME, made by the child
+    }
+    return 0;
+}
+
+class Launch {
+   public:
+    Launch(const Plan& plan, StateRoot& root, const LaunchOptions& options, std::string program, bool overlay_by_descriptor)
+        : plan_(plan),
+          root_(root),
+          options_(options),
+          program_(std::move(program)),
+          slots_(plan.slots),
+          overlay_by_descriptor_(overlay_by_descriptor) {}
+
+    // Each host-side step in order, until the child is let go.
+    Status carry_out() {
+        for (index_ = 0; index_ < plan_.steps.size(); ++index_) {
+            const Step& step = plan_.steps[index_];
+            if (options_.verbose) std::fprintf(stderr, "%s: %s\n", step.id.c_str(), printable(step.text).c_str());
+            if (step.side == Side::sandbox) continue;
+            if (auto go = watch(Moment::before); !go) return go;
+            auto done = std::visit([this](const auto& action) { return this->run(action); }, step.action);
+            if (!done && step.optional) {
+                skipped_.push_back(cat(step.id, ": ", done.error().message));
+                continue;
+            }
+            if (!done) return explain(step, std::move(done.error()));
+            if (auto go = watch(Moment::done); !go) return go;
+            if (interrupted()) return fail(cat("interrupted at ", step.id));
+        }
+        return {};
+    }
+
+    Result<Outcome> supervise() {
+        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_};
+        return sandbox::supervise(what);
+    }
+
+    // Everything back, in reverse; the folder last.
+    std::vector<std::string> take_back() {
+        std::vector<std::string> problems;
+        socket_.reset();
+        // Our own locks would keep what we made from being removed. The ids are leased again only when init is gone too.
+        slots_.clear();
+        if (state_) replay(state_->directory(), problems);
+        if (child_.pid > 0) waitpid(child_.pid, nullptr, 0);
+        if (state_ && problems.empty()) {
+            if (auto removed = root_.remove(std::move(*state_)); !removed) problems.push_back(removed.error().message);
+        } else if (state_) {
+            problems.push_back(cat("the record stays in ", root_.path(), "/", plan_.name, ": correct the cause, then run sandbox gc"));
+        }
+        state_.reset();
+        return problems;
+    }
+
+   private:
+    Status watch(Moment moment) { return options_.watch && *options_.watch ? (*options_.watch)(index_, moment) : Status(); }
+    Recorder recorder() { return {*journal_, plan_.steps[index_], index_, options_.watch}; }
+    Fd& slot(Slot number) { return slots_.at(static_cast<std::size_t>(number)); }
+
+    // A folder as the top of a read-only mount of its own. Init keeps the lock, and a payload with CAP_SYS_PTRACE may open what
+    // init has open: from the folder in the host's tree ".." would lead out of the sandbox. Not valid without the right to mount.
+    static Fd open_alone(const std::string& path) {
+        const auto tree = clone_tree(path, false);
+        if (!tree || !set_mount(tree->get(), MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false)) return Fd();
+        return Fd(openat(tree->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+
+    static tl::unexpected<Error> explain(const Step& step, Error error) {
+        error.message = cat("step ", printable(step.id), ": ", error.message);
+        if (!error.at.known()) error.at = step.origin;
+        return tl::unexpected<Error>(std::move(error));
+    }
+
+    static bool interrupted() {
+        sigset_t pending;
+        if (sigpending(&pending) != 0) return false;
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+            if (sigismember(&pending, signal)) return true;
+        return false;
+    }
+
+    Status run(const step::CreateState&) {
+        auto state = root_.create(plan_.name);
+        if (!state) return pass(state);
+        state_.emplace(std::move(*state));
+        auto journal = Journal::create(state_->directory());
+        if (!journal) return pass(journal);
+        journal_.emplace(std::move(*journal));
+        return {};
+    }
+    Status run(const step::LeaseIds& s) {
+        auto lease = root_.lease_range(lease_count);
+        if (!lease) return pass(lease);
+        lease_ = lease_base + lease->index * lease_size;
+        slot(s.slot) = std::move(lease->lock);
+        // The lock is the lease; the record is for people who wonder whose ids these are.
+        auto entry = journal_->intend(plan_.steps[index_].id, {});
+        if (!entry) return pass(entry);
+        return journal_->done(*entry, {{"base", std::to_string(lease_)}, {"count", std::to_string(lease_size)}});
+    }
+    Status run(const step::MakeHostDirectory& s) {
+        Recorder r = recorder();
+        return make_host_directory(r, s);
+    }
+    Status run(const step::LockTree& s) {
+        Fd directory = open_alone(s.path);
+        if (!directory) directory.reset(open(s.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!directory) return fail_errno(quote(s.path), errno);
+        if (flock(directory.get(), (s.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK)
+                return fail(cat(quote(s.path), " is the upper layer of a running sandbox"),
+                            "two writers would spoil it: give each sandbox an upper of its own");
+            return fail_errno(cat("lock ", quote(s.path)), errno);
+        }
+        slot(s.slot) = std::move(directory);
+        return {};
+    }
+    Status run(const step::ShiftOwner& s) {
+        Recorder r = recorder();
+        const auto base = outside(0);
+        if (!base) return fail("the id map has no root", "rootfs.idmap: chown needs inside id 0 in id_map");
+        return shift_owner(r, s.path, *base, lease_size);
+    }
+    Status run(const step::OpenTree& s) {
+        auto tree = clone_tree(s.path, s.recursive);
+        if (!tree) return pass(tree);
+        const MountAttributes& a = s.attributes;
+        if (auto set = set_mount(tree->get(), a.set, a.clear, a.propagation, a.recursive); !set) return pass(set, quote(s.path));
+        slot(s.slot) = std::move(*tree);
+        return {};
+    }
+    Status run(const step::OpenFile& s) {
+        Fd file(open(s.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+        if (!file) return fail_errno(quote(s.path), errno);
+        slot(s.slot) = std::move(file);
+        return {};
+    }
+    Status run(const step::CallerDescriptor& s) {
+        Fd copy(fcntl(s.number, F_DUPFD_CLOEXEC, 3));
+        if (!copy && s.number < 3) return run(step::NullDescriptor{s.slot});  // the caller runs without it
+        if (!copy) return fail_errno(cat("descriptor ", s.number), errno, "open it in the caller, or leave it out of process.pass_fds");
+        slot(s.slot) = std::move(copy);
+        return {};
+    }
+    Status run(const step::NullDescriptor& s) {
+        slot(s.slot).reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+        return slot(s.slot) ? Status() : fail_errno("/dev/null", errno);
+    }
+    Status run(const step::InputPipe& s) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
+        slot(s.slot).reset(ends[0]);
+        pumps_.push_back({caller_stream(0, true), Fd(ends[1]), {}, false});
+        return {};
+    }
+    Status run(const step::OutputPipe& s) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
+        slot(s.slot).reset(ends[1]);
+        pumps_.push_back({Fd(ends[0]), caller_stream(s.number, false), {}, false});
+        return {};
+    }
+    Status run(const step::MakeTarget& s) {
+        Recorder r = recorder();
+        if (s.slot != no_slot) return make_target(r, s, slot(s.slot).get());
+        // An ordinary user's tree is cloned inside, later; here it is looked up with that user's own rights.
+        const Fd tree(open(s.host.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!tree) return fail_errno(quote(s.host), errno);
+        return make_target(r, s, tree.get());
+    }
+    static std::vector<MountOption> options_of(const std::vector<FsOption>& options) {
+        std::vector<MountOption> out;
+        for (const FsOption& option : options) out.push_back({option.key, option.value, option.bare, -1});
+        return out;
+    }
+    Status run(const step::HostFilesystem& s) {
+        auto mount = new_filesystem(s.type, options_of(s.options), s.attributes);
+        if (!mount) return pass(mount);
+        slot(s.slot) = std::move(*mount);
+        return {};
+    }
+    Status run(const step::BuildDev& s) {
+        auto mount =
+            new_filesystem("tmpfs", {{"mode", "0755", false, -1}, {"size", "65536", false, -1}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+        if (!mount) return pass(mount);
+        const int dev = mount->get();
+        const mode_t before = umask(0);
+        Status made = fill_dev(dev, s);
+        umask(before);
+        if (!made) return made;
+        slot(s.slot) = std::move(*mount);
+        return {};
+    }
+    Status fill_dev(int dev, const step::BuildDev& s) {
+        const auto owner = [&](const char* name, std::uint32_t uid, std::uint32_t gid) {
+            return fchownat(dev, name, outside(uid).value_or(0), outside_gid(gid).value_or(0), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0;
+        };
+        for (const DeviceNode& node : s.nodes)
+            if (mknodat(dev, node.name.c_str(), (node.character ? S_IFCHR : S_IFBLK) | node.perm, makedev(node.major, node.minor)) != 0 ||
+                !owner(node.name.c_str(), node.uid, node.gid))
+                return fail_errno(cat("make the device node ", node.name), errno);
+        for (const std::string& folder : s.folders)
+            if (mkdirat(dev, folder.c_str(), 0755) != 0 || !owner(folder.c_str(), 0, 0))
+                return fail_errno(cat("make /dev/", folder), errno);
+        for (const auto& [link, target] : s.links)
+            if (symlinkat(target.c_str(), dev, link.c_str()) != 0 || !owner(link.c_str(), 0, 0))
+                return fail_errno(cat("make /dev/", link), errno);
+        return owner("", 0, 0) ? Status() : fail_errno("chown /dev", errno);
+    }
+    Status run(const step::RawTerminal&) {
+        Recorder r = recorder();
+        return make_terminal_raw(r);
+    }
+    Status run(const step::Spawn& s) {
+        SpawnRequest request;
+        for (const NamespaceType type : s.fresh) request.namespaces |= clone_flag(type);
+        for (const step::Join& join : s.joined) request.joined.push_back({slot(join.slot).get(), clone_flag(join.type)});
+        const auto image =
+            sealed_file("sandbox-init", sandbox_child_image, static_cast<std::size_t>(sandbox_child_image_end - sandbox_child_image), true);
+        if (!image) return tl::unexpected<Error>(image.error());
+        const auto program = sealed_file("sandbox-program", program_.data(), program_.size(), false);
+        if (!program) return tl::unexpected<Error>(program.error());
+        int ends[2];
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("socketpair", errno);
+        socket_.reset(ends[0]);
+        const Fd other(ends[1]), null(open("/dev/null", O_RDWR | O_CLOEXEC));
+        if (!null) return fail_errno("/dev/null", errno);
+        request.image = image->get();
+        request.program = program->get();
+        request.socket = other.get();
+        request.null = null.get();
+        Recorder r = recorder();
+        Undo undo{"kill-process", {}};
+        if (!plan_.supervision.own_pid_namespace && plan_.supervision.init) undo.fields.emplace_back("grace_ms", "2000");
+        return r.carry_out(undo, [&]() -> Result<Fields> {
+            auto child = spawn(request);
+            if (!child) return pass(child);
+            child_ = std::move(*child);
+            return identify_process(child_.pid);
+        });
+    }
+    std::vector<IdMapLine> placed(const std::vector<IdMapRange>& ranges) const {
+        std::vector<IdMapLine> out;
+        for (const IdMapRange& r : ranges) out.push_back({r.inside, r.leased ? lease_ + r.outside : r.outside, r.count});
+        return out;
+    }
+    Status run(const step::WriteIdMap& s) {
+        const auto uid = placed(s.uid), gid = placed(s.gid);
+        if (s.helpers) return write_id_maps_by_helpers(child_.pid, uid, gid);
+        return write_id_maps(child_.pid, uid, gid, s.deny_setgroups);
+    }
+    Status run(const step::IdmapTree& s) {
+        if (!user_namespace_) {
+            user_namespace_.reset(open(cat("/proc/", child_.pid, "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+            if (!user_namespace_) return fail_errno("the sandbox's user namespace", errno);
+        }
+        auto mapped = idmap_mount(slot(s.slot).get(), user_namespace_.get(), s.recursive);
+        if (mapped) return {};
+        const int number = mapped.error().number;
+        if (!s.required && (number == EINVAL || number == EPERM)) {
+            // Of a tree that came along with the host's nobody asked for it.
+            if (!plan_.steps[index_].optional)
+                skipped_.push_back(cat(plan_.steps[index_].id, ": the file system does not take an id map; owners appear as nobody"));
+            return {};
+        }
+        if (number == EINVAL)
+            mapped.error().hint =
+                "this file system does not take an id map: say idmap: none (owners appear as nobody) or, for the root, idmap: chown";
+        return mapped;
+    }
+    Status run(const step::BuildOverlay& s) { return build_overlay(s); }
+    Status build_overlay(const step::BuildOverlay& s);
+    Status run(const step::TuneProcess& s) { return tune(s); }
+    Status tune(const step::TuneProcess& s);
+    Status run(const step::Release& s) {
+        std::vector<int> descriptors;
+        for (const Slot number : s.slots) {
+            // A slot of an optional step that was left out still has its place.
+            if (!slot(number)) slot(number).reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+            descriptors.push_back(slot(number).get());
+        }
+        if (auto sent = send_record(socket_.get(), {RecordKind::go, 0, 0, 0}, descriptors); !sent) return sent;
+        for (const Slot number : s.slots)
+            if (!std::ranges::count(plan_.kept, number)) slot(number).reset();
+        return {};
+    }
+    template <class SandboxStep>
+    Status run(const SandboxStep&) {
+        return {};
+    }
+
+    static std::optional<std::uint32_t> map_out(const std::vector<IdMapLine>& ranges, std::uint32_t inside) {
+        for (const IdMapLine& r : ranges)
+            if (inside >= r.inside && inside - r.inside < r.count) return r.outside + (inside - r.inside);
+        return std::nullopt;
+    }
+    // The host's id of an id inside; the same id without a user namespace.
+    std::optional<std::uint32_t> outside(std::uint32_t inside) const { return through(inside, true); }
+    std::optional<std::uint32_t> outside_gid(std::uint32_t inside) const { return through(inside, false); }
+    std::optional<std::uint32_t> through(std::uint32_t inside, bool uid) const {
+        for (const Step& step : plan_.steps)
+            if (const auto* map = std::get_if<step::WriteIdMap>(&step.action)) return map_out(placed(uid ? map->uid : map->gid), inside);
+        return inside;
+    }
+
+    const Plan& plan_;
+    StateRoot& root_;
+    const LaunchOptions& options_;
+    std::string program_;
+    std::vector<Fd> slots_;
+    std::vector<Pump> pumps_;
+    std::optional<SandboxState> state_;
+    std::optional<Journal> journal_;
+    std::uint32_t lease_ = 0;
+    Fd socket_, user_namespace_;
+    ChildProcess child_;
+    std::vector<std::string> skipped_;
+    std::size_t index_ = 0;
+    bool overlay_by_descriptor_;
+};
+
+Status Launch::build_overlay(const step::BuildOverlay& s) {
+    OverlayLayers layers;
+    for (const Slot layer : s.lower) layers.lower.push_back(slot(layer).get());
+    Fd tmpfs, upper, work;
+    layers.upper_tree = s.upper_tree == no_slot ? -1 : slot(s.upper_tree).get();
+    layers.upper = s.upper;
+    layers.work = s.work;
+    if (s.tmpfs) {
+        std::vector<MountOption> options{{"mode", "0700", false, -1}};
+        if (s.size) options.push_back({"size", std::to_string(*s.size), false, -1});
+        auto made = new_filesystem("tmpfs", options, 0);
+        if (!made) return pass(made);
+        tmpfs = std::move(*made);
+        layers.upper_tree = tmpfs.get();
+        layers.upper = "upper";
+        layers.work = "work";
+        if (mkdirat(tmpfs.get(), "upper", 0755) != 0 || mkdirat(tmpfs.get(), "work", 0700) != 0 ||
+            fchownat(tmpfs.get(), "upper", outside(0).value_or(0), outside_gid(0).value_or(0), 0) != 0 ||
+            fchmodat(tmpfs.get(), "upper", 0755, 0) != 0)
+            return fail_errno("make upper and work on a tmpfs", errno);
+    }
+    std::vector<MountOption> options = options_of(s.options);
+    // Who mounts an overlay is who creates in it: over id-mapped layers, the sandbox's own root.
+    std::optional<ActingAs> acting;
+    if (s.upper_tree != no_slot && user_namespace_) {
+        acting.emplace(outside(0).value_or(0), outside_gid(0).value_or(0));
+        if (!acting->valid()) return fail("the sandbox's root has no id on the host", "an overlay on disk needs inside id 0 in id_map");
+    }
+    Result<Fd> merged;
+    if (!overlay_by_descriptor_) {
+        merged = overlay_by_name(layers, options, s.attributes);
+    } else {
+        std::vector<MountOption> all;
+        for (const int lower : layers.lower) all.push_back({"lowerdir+", {}, false, lower});
+        if (layers.upper_tree >= 0) {
+            upper.reset(openat(layers.upper_tree, layers.upper.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            work.reset(openat(layers.upper_tree, layers.work.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            if (!upper || !work) return fail_errno("open upper and work", errno);
+            all.push_back({"upperdir", {}, false, upper.get()});
+            all.push_back({"workdir", {}, false, work.get()});
+        }
+        all.insert(all.end(), options.begin(), options.end());
+        merged = new_filesystem("overlay", all, s.attributes);
+    }
+    if (!merged) return pass(merged);
+    slot(s.slot) = std::move(*merged);
+    for (const Slot layer : s.lower) slot(layer).reset();
+    return {};
+}
+
+Status Launch::tune(const step::TuneProcess& s) {
+    const pid_t pid = child_.pid;
+    switch (s.what) {
+        case step::Tuning::oom_score: {
+            const Fd file(open(cat("/proc/", pid, "/oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC));
+            const std::string text = std::to_string(s.value);
+            if (!file || write(file.get(), text.data(), text.size()) < 0)
+                return fail_errno("process.oom_score_adj", errno, errno == EACCES ? "lowering it needs CAP_SYS_RESOURCE" : "");
+            return {};
+        }
+        case step::Tuning::nice:
+            if (setpriority(PRIO_PROCESS, static_cast<id_t>(pid), static_cast<int>(s.value)) != 0)
+                return fail_errno("process.nice", errno, "a negative nice value needs CAP_SYS_NICE");
+            return {};
+        case step::Tuning::scheduler: {
+            constexpr int policies[] = {SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_FIFO, SCHED_RR};
+            sched_param parameters{};
+            parameters.sched_priority = static_cast<int>(s.value2);
+            if (sched_setscheduler(pid, policies[s.value], &parameters) != 0)
+                return fail_errno("process.scheduler", errno, "a real-time policy needs CAP_SYS_NICE");
+            return {};
+        }
+        case step::Tuning::io_priority:
+            if (syscall(SYS_ioprio_set, ioprio_who_process, pid, static_cast<int>(s.value << ioprio_class_shift | s.value2)) != 0)
+                return fail_errno("process.io_priority", errno);
+            return {};
+        case step::Tuning::affinity: {
+            cpu_set_t set;
+            CPU_ZERO(&set);
+            for (const std::uint32_t processor : s.processors)
+                if (processor < CPU_SETSIZE) CPU_SET(processor, &set);
+            if (sched_setaffinity(pid, sizeof set, &set) != 0)
+                return fail_errno("process.cpu_affinity", errno, "the caller may run on none of these processors");
+            return {};
+        }
+        case step::Tuning::hard_limit: {
+            rlimit64 limit{};
+            if (prlimit64(pid, static_cast<__rlimit_resource>(s.value), nullptr, &limit) != 0) return fail_errno("prlimit", errno);
+            const auto wanted = static_cast<std::uint64_t>(s.value2);
+            if (wanted <= limit.rlim_max) return {};
+            limit.rlim_max = wanted;
+            if (prlimit64(pid, static_cast<__rlimit_resource>(s.value), &limit, nullptr) != 0)
+                return fail_errno("raise a hard limit", errno,
+                                  "it needs CAP_SYS_RESOURCE: ask for no more than the caller has (ulimit -H)");
+            return {};
+        }
+    }
+    return {};
+}
+
+void block_signals() {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fatal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) sigdelset(&all, fatal);
+    sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+// Hundreds of layers need as many descriptors. The payload gets the caller's limits back.
+void raise_descriptor_limit(std::uint32_t slots) {
+    rlimit limit{};
+    if (slots < 200 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options) {
+    auto program = lower_plan(plan, facts, options.sync_at);
+    if (!program) return pass(program);
+    block_signals();
+    raise_descriptor_limit(plan.slots);
+    // What a payload with root's ids in the host's process namespace could read of us, it shall not (proc_pid(5)).
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    Launch launch(plan, root, options, std::move(*program), facts.overlay_layer_fds);
+    auto carried = launch.carry_out();
+    Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
+    auto problems = launch.take_back();
+    if (outcome)
+        outcome->problems = std::move(problems);
+    else
+        outcome.error().also = std::move(problems);
+    return outcome;
+}
+
+Result<Cleaned> collect_garbage(StateRoot& root) {
+    Cleaned cleaned;
+    auto names = root.names();
+    if (!names) return pass(names);
+    for (const std::string& name : *names) {
+        auto state = root.take_crashed(name);
+        if (!state) {
+            cleaned.problems.push_back(cat(name, ": ", state.error().message));
+            continue;
+        }
+        if (state->directory() < 0) continue;  // it runs
+        std::vector<std::string> problems;
+        for (const std::string& step : replay(state->directory(), problems)) cleaned.removed.push_back(cat(name, ": ", step));
+        for (const std::string& problem : problems) cleaned.problems.push_back(cat(name, ": ", problem));
+        if (!problems.empty()) continue;
+        if (auto removed = root.remove(std::move(*state)); !removed)
+            cleaned.problems.push_back(cat(name, ": ", removed.error().message));
+        else
+            cleaned.removed.push_back(cat(name, ": state folder"));
+    }
+    if (auto removed = root.remove_if_unused(); !removed) cleaned.problems.push_back(removed.error().message);
+    return cleaned;
+}
+
+}  // namespace sandbox

@@ -1,0 +1,46 @@
+// A plan carried out: the host's steps one by one, the child let go, looked after, and everything taken back.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "exec/effects.h"
+#include "host/facts.h"
+#include "plan/plan.h"
+#include "state/directory.h"
+
+namespace sandbox {
+
+// How a sandbox ended (profile-language: exit codes; result.json).
+struct Outcome {
+    std::string reason = "launcher";  // exit | signal | timeout | launcher
+    int exit_code = 125;
+    int signal = 0;
+    double wall_s = 0, user_s = 0, system_s = 0;
+    std::uint64_t memory_peak_bytes = 0;  // largest process
+    std::vector<std::string> skipped;     // optional steps that were left out, with the reason
+    std::vector<std::string> problems;    // what could not be taken back
+};
+
+struct LaunchOptions {
+    const Watch* watch = nullptr;           // tests
+    std::size_t sync_at = ~std::size_t(0);  // tests: the child stops before this sandbox-side step and asks
+    bool verbose = false;                   // each step on standard error as it happens
+};
+
+// Starts the sandbox, waits for its end and leaves the host as it was. An error is a launch that did not come about (exit
+// code 125, or 126 and 127 when it was the command); the host is as before then too, or `also` says what is not.
+// The caller has one thread. Signals are blocked on return.
+[[nodiscard]] Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options);
+
+// What a launcher that was killed left, taken back. Lines for the user: what was removed; problems.
+struct Cleaned {
+    std::vector<std::string> removed;
+    std::vector<std::string> problems;
+};
+[[nodiscard]] Result<Cleaned> collect_garbage(StateRoot& root);
+
+}  // namespace sandbox

@@ -1,0 +1,333 @@
+#include "exec/supervise.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <optional>
+
+#include "base/text.h"
+#include "exec/advice.h"
+#include "exec/channel.h"
+
+namespace sandbox {
+
+Fd caller_stream(int number, bool input) {
+    Fd copy(fcntl(number, F_DUPFD_CLOEXEC, 3));
+    if (!copy || !isatty(copy.get())) return copy;
+    // Opened anew, waiting for it can be switched off without changing the caller's own descriptor.
+    Fd own(open(cat("/proc/self/fd/", copy.get()).c_str(), (input ? O_RDONLY : O_WRONLY) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    return own ? std::move(own) : std::move(copy);
+}
+
+namespace {
+
+double seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; }
+
+double now() {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
+
+Fd make_timer() { return Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)); }
+
+void arm(const Fd& timer, std::int64_t nanoseconds) {
+    itimerspec when{};
+    when.it_value.tv_sec = nanoseconds / 1'000'000'000;
+    when.it_value.tv_nsec = nanoseconds % 1'000'000'000;
+    if (nanoseconds <= 0) when.it_value.tv_nsec = 1;
+    timerfd_settime(timer.get(), 0, &when, nullptr);
+}
+
+class Supervisor {
+   public:
+    explicit Supervisor(Supervised& what) : w_(what), started_(now()) {}
+
+    Result<Outcome> run() {
+        sigset_t all;
+        sigfillset(&all);
+        for (const int fatal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) sigdelset(&all, fatal);
+        signals_.reset(signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+        grace_ = make_timer();
+        timeout_ = make_timer();
+        if (!signals_ || !grace_ || !timeout_) return fail_errno("signalfd, timerfd", errno);
+        if (w_.plan.supervision.timeout > 0) arm(timeout_, w_.plan.supervision.timeout);
+        while (!ended_) {
+            if (auto turned = turn(); !turned) return pass(turned);
+        }
+        drain();
+        return finish();
+    }
+
+   private:
+    // Waits for one round of events.
+    Status turn() {
+        std::vector<pollfd> polls{{w_.child.pidfd.get(), POLLIN, 0},
+                                  {socket_open_ ? w_.socket : -1, POLLIN, 0},
+                                  {signals_.get(), POLLIN, 0},
+                                  {grace_.get(), POLLIN, 0},
+                                  {timeout_.get(), POLLIN, 0}};
+        const std::size_t fixed = polls.size();
+        for (const Pump& pump : w_.pumps) {
+            polls.push_back({pump.waiting.size() < 65536 ? pump.from.get() : -1, POLLIN, 0});
+            polls.push_back({pump.waiting.empty() ? -1 : pump.to.get(), POLLOUT, 0});
+        }
+        if (poll(polls.data(), polls.size(), -1) < 0 && errno != EINTR) return fail_errno("poll", errno);
+        if (polls[1].revents)
+            if (auto obeyed = read_records(); !obeyed) return obeyed;
+        if (polls[2].revents) read_signals();
+        if (polls[3].revents) kill_tree();
+        if (polls[4].revents) time_out();
+        for (std::size_t i = 0; i < w_.pumps.size() && fixed + 2 * i + 1 < polls.size(); ++i)
+            move_bytes(w_.pumps[i], polls[fixed + 2 * i].revents, polls[fixed + 2 * i + 1].revents);
+        if (polls[0].revents) ended_ = true;
+        return {};
+    }
+
+    // ---- what the child says
+
+    Status read_records() {
+        bool over = false;
+        while (auto received = receive_record(w_.socket, over))
+            if (auto obeyed = obey(*received); !obeyed) return obeyed;
+        if (over) socket_open_ = false;
+        return {};
+    }
+
+    Status obey(ReceivedRecord& received) {
+        const Record& r = received.record;
+        const Step* step = r.step < w_.plan.steps.size() ? &w_.plan.steps[r.step] : nullptr;
+        switch (r.kind) {
+            case RecordKind::failed: return step_failure(step, r);
+            case RecordKind::skipped:
+                if (step) w_.skipped.push_back(cat(step->id, ": ", errno_text(r.error)));
+                return {};
+            case RecordKind::terminal: take_terminal(std::move(received.descriptor)); return {};
+            case RecordKind::at_sync:
+                if (w_.watch && *w_.watch)
+                    if (auto go = (*w_.watch)(r.step, Moment::before); !go) return go;
+                return send_record(w_.socket, {RecordKind::go, 0, 0, 0});
+            case RecordKind::ready: ready_ = true; return {};
+            case RecordKind::running: return {};
+            case RecordKind::exec_failed: return command_failure(w_.plan, r.error);
+            case RecordKind::exited: payload_status_ = r.detail; return {};
+            case RecordKind::go:
+            case RecordKind::signal: break;
+        }
+        return {};
+    }
+
+    // ---- signals and time
+
+    void read_signals() {
+        signalfd_siginfo info{};
+        while (read(signals_.get(), &info, sizeof info) == sizeof info) handle(static_cast<int>(info.ssi_signo));
+    }
+
+    void handle(int signal) {
+        switch (signal) {
+            case SIGCHLD:
+            case SIGPIPE:
+            case SIGTTIN:
+            case SIGTTOU: return;
+            case SIGWINCH:
+                if (!terminal_) break;
+                return copy_size();
+            case SIGTSTP: suspend(); return;
+            case SIGTERM: stop(); return;
+            default: break;
+        }
+        if (!ready_ && (signal == SIGINT || signal == SIGHUP || signal == SIGQUIT)) return kill_tree();
+        tell(signal, false);
+    }
+
+    void tell(int signal, bool all) {
+        if (w_.plan.supervision.init)
+            static_cast<void>(send_record(w_.socket, {RecordKind::signal, static_cast<std::uint32_t>(signal), 0, all ? 1 : 0}));
+        else
+            syscall(SYS_pidfd_send_signal, w_.child.pidfd.get(), signal, nullptr, 0);
+    }
+
+    // The stop signal, and after the grace the kernel's.
+    void stop() {
+        if (!ready_) return kill_tree();
+        tell(w_.plan.supervision.stop_signal, w_.plan.supervision.stop_all);
+        arm(grace_, w_.plan.supervision.grace);
+    }
+
+    void time_out() {
+        std::uint64_t count = 0;
+        static_cast<void>(!read(timeout_.get(), &count, sizeof count));
+        timed_out_ = true;
+        stop();
+    }
+
+    // With its first process a process-id namespace ends; in the host's, init ends its descendants when we hang up.
+    void kill_tree() {
+        std::uint64_t count = 0;
+        static_cast<void>(!read(grace_.get(), &count, sizeof count));
+        if (!w_.plan.supervision.own_pid_namespace && w_.plan.supervision.init && !hung_up_) {
+            hung_up_ = true;
+            shutdown(w_.socket, SHUT_WR);
+            arm(grace_, 2'000'000'000);
+            return;
+        }
+        syscall(SYS_pidfd_send_signal, w_.child.pidfd.get(), SIGKILL, nullptr, 0);
+    }
+
+    // Ctrl-Z in front of the launcher: the sandbox stops too, and goes on with us.
+    void suspend() {
+        tell(SIGSTOP, true);
+        termios raw{};
+        const bool own = w_.plan.supervision.raw_terminal && tcgetattr(0, &raw) == 0;
+        kill(getpid(), SIGSTOP);
+        if (own && tcgetpgrp(0) == getpgrp()) tcsetattr(0, TCSADRAIN, &raw);
+        copy_size();
+        tell(SIGCONT, true);
+    }
+
+    // ---- terminal
+
+    void take_terminal(Fd master) {
+        terminal_ = std::move(master);
+        copy_size();
+        fcntl(terminal_.get(), F_SETFL, O_NONBLOCK);
+        const auto again = [this] { return Fd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 3)); };
+        const int screen = isatty(1) ? 1 : isatty(2) ? 2 : isatty(0) ? 0 : 1;
+        w_.pumps.push_back({again(), caller_stream(screen, false), {}, false});
+        if (w_.plan.supervision.reads_terminal) w_.pumps.push_back({caller_stream(0, true), again(), {}, true});
+    }
+
+    void copy_size() {
+        winsize size{};
+        if (!terminal_) return;
+        for (const int fd : {0, 1, 2})
+            if (ioctl(fd, TIOCGWINSZ, &size) == 0) {
+                ioctl(terminal_.get(), TIOCSWINSZ, &size);
+                return;
+            }
+    }
+
+    // ---- bytes
+
+    static void move_bytes(Pump& pump, short readable, short writable) {
+        char buffer[4096];
+        if (readable) {
+            const ssize_t size = read(pump.from.get(), buffer, sizeof buffer);
+            if (size > 0) {
+                pump.waiting.append(buffer, static_cast<std::size_t>(size));
+            } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
+                pump.from.reset();
+                if (pump.terminal_input) pump.waiting.push_back('\x04');
+            }
+        }
+        if (writable) write_some(pump);
+        if (!pump.from && pump.waiting.empty()) pump.to.reset();
+    }
+
+    // No more than what poll(2) promises room for.
+    static void write_some(Pump& pump) {
+        const ssize_t size = write(pump.to.get(), pump.waiting.data(), std::min<std::size_t>(pump.waiting.size(), 4096));
+        if (size > 0)
+            pump.waiting.erase(0, static_cast<std::size_t>(size));
+        else if (errno != EAGAIN && errno != EINTR) {
+            pump.waiting.clear();  // nobody reads any more
+            pump.from.reset();
+        }
+    }
+
+    // What the payload wrote before it ended is still on its way; it is bounded by the pipes' and the terminal's size.
+    void drain() {
+        bool over = false;
+        while (auto received = receive_record(w_.socket, over)) {
+            if (received->record.kind == RecordKind::exited) payload_status_ = received->record.detail;
+            if (auto obeyed = obey(*received); !obeyed && !failure_) failure_ = std::move(obeyed.error());
+        }
+        for (Pump& pump : w_.pumps) {
+            if (pump.terminal_input || !pump.to) continue;
+            char buffer[4096];
+            while (pump.from) {
+                pollfd ready{pump.from.get(), POLLIN, 0};
+                const ssize_t size = poll(&ready, 1, 0) > 0 ? read(pump.from.get(), buffer, sizeof buffer) : 0;
+                if (size <= 0) break;
+                pump.waiting.append(buffer, static_cast<std::size_t>(size));
+            }
+            while (!pump.waiting.empty()) {
+                pollfd room{pump.to.get(), POLLOUT, 0};
+                if (poll(&room, 1, 1000) <= 0) break;
+                write_some(pump);
+            }
+        }
+    }
+
+    // ---- the end
+
+    Result<Outcome> finish() {
+        if (failure_) return tl::unexpected<Error>(std::move(*failure_));
+        int status = 0;
+        rusage usage{};
+        while (wait4(w_.child.pid, &status, 0, &usage) < 0 && errno == EINTR) {
+        }
+        w_.child.pid = -1;
+        if (payload_status_)
+            status = *payload_status_;
+        else if (!ready_)
+            return fail(cat("the sandbox ended before its command ran",
+                            WIFSIGNALED(status) ? cat(": killed by signal ", WTERMSIG(status)) : std::string()),
+                        "look for an out-of-memory report in the kernel log");
+        Outcome outcome;
+        outcome.wall_s = now() - started_;
+        outcome.user_s = seconds(usage.ru_utime);
+        outcome.system_s = seconds(usage.ru_stime);
+        outcome.memory_peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+        outcome.skipped = std::move(w_.skipped);
+        if (WIFSIGNALED(status)) {
+            outcome.reason = "signal";
+            outcome.signal = WTERMSIG(status);
+            outcome.exit_code = 128 + outcome.signal;
+        } else {
+            outcome.reason = "exit";
+            outcome.exit_code = WEXITSTATUS(status);
+        }
+        if (timed_out_) {
+            outcome.reason = "timeout";
+            outcome.exit_code = 124;
+        }
+        return outcome;
+    }
+
+    Supervised& w_;
+    double started_;
+    Fd signals_, grace_, timeout_, terminal_;
+    bool socket_open_ = true, ended_ = false, ready_ = false, timed_out_ = false, hung_up_ = false;
+    std::optional<int> payload_status_;
+    std::optional<Error> failure_;
+
+    static Status step_failure(const Step* step, const Record& record) {
+        if (!step) return fail(cat("the sandbox could not be set up: ", errno_text(record.error)));
+        Error error{cat("step ", printable(step->id), " (", printable(step->text), "): ", errno_text(record.error)),
+                    advice_for(*step, record.error),
+                    record.error,
+                    step->origin,
+                    {}};
+        return tl::unexpected<Error>(std::move(error));
+    }
+};
+
+}  // namespace
+
+Result<Outcome> supervise(Supervised& what) { return Supervisor(what).run(); }
+
+}  // namespace sandbox

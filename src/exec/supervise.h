@@ -1,0 +1,38 @@
+// The supervisor: from "go" to the end of the payload.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "exec/launch.h"
+#include "kernel/process.h"
+#include "plan/plan.h"
+
+namespace sandbox {
+
+// Bytes on their way from one descriptor to another.
+struct Pump {
+    Fd from, to;
+    std::string waiting;          // read, not yet written
+    bool terminal_input = false;  // an end of file becomes the terminal's end-of-file character
+};
+// A copy of one of the caller's own streams, to copy bytes from or to.
+[[nodiscard]] Fd caller_stream(int number, bool input);
+
+struct Supervised {
+    const Plan& plan;
+    ChildProcess& child;
+    int socket;
+    std::vector<Pump> pumps;
+    const Watch* watch;
+    std::vector<std::string> skipped;
+};
+
+// Waits until everything of the sandbox has ended. An error is a launch that failed in the child: the step, its key and
+// the kernel's reason.
+[[nodiscard]] Result<Outcome> supervise(Supervised& what);
+
+}  // namespace sandbox
