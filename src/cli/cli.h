@@ -1,0 +1,55 @@
+// What the verbs share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "host/probe.h"
+#include "plan/plan.h"
+#include "profile/load.h"
+#include "state/directory.h"
+
+namespace sandbox {
+
+// Exit codes of the launcher itself (sandbox(1)).
+constexpr int exit_launcher = 125, exit_not_executable = 126, exit_not_found = 127;
+
+struct ProfileOptions {
+    std::string profile;               // path, name on the search path, or "-"
+    std::string name;                  // --name
+    std::vector<std::string> set;      // --set
+    std::vector<std::string> command;  // after "--"
+};
+
+struct LaunchFlags {
+    bool terminal = false, no_terminal = false, quiet = false, verbose = false;
+    std::string result;  // --result FILE
+};
+
+// A profile that was found and read; an error when it could not be (validate: exit 2).
+[[nodiscard]] Result<Loaded> load(const ProfileOptions& options);
+
+// The facts that this profile needs, and the diagnostics of checking it against them.
+[[nodiscard]] Result<HostFacts> probe_for(const Profile& profile);
+[[nodiscard]] CallerContext caller_context();
+[[nodiscard]] Result<StateRoot> open_state(bool create);
+
+// Diagnostics and errors as one text on standard error.
+void print(const Diagnostics& diagnostics, const Sources& sources);
+void print(const Error& error, const Sources& sources);
+void print(const Error& error);
+void write_out(std::string_view text);
+void write_err(std::string_view text);
+
+// The verbs. Each returns the exit code.
+int verb_up(const ProfileOptions& options, const LaunchFlags& flags);
+int verb_validate(const std::vector<std::string>& profiles, const std::vector<std::string>& set, bool json);
+int verb_plan(const ProfileOptions& options, bool json);
+int verb_config(const ProfileOptions& options);
+int verb_schema(bool manual);
+int verb_doctor(const std::string& profile, bool json);
+int verb_gc(bool quiet);
+
+}  // namespace sandbox

@@ -1,0 +1,121 @@
+// Finding and reading a profile, and looking at the host for it.
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+extern char** environ;
+
+namespace sandbox {
+namespace {
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+std::string working_directory() {
+    char buffer[4096];
+    const char* path = getcwd(buffer, sizeof buffer);
+    return path ? path : "/";
+}
+
+std::string absolute(const std::string& path) { return path.starts_with('/') ? path : cat(working_directory(), "/", path); }
+
+std::string folder_of(const std::string& path) {
+    const std::string whole = absolute(path);
+    const auto slash = whole.rfind('/');
+    return slash == 0 ? "/" : whole.substr(0, slash);
+}
+
+std::string stem_of(const std::string& path) {
+    std::string name = path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
+    for (const std::string_view ending : {".yaml", ".yml"})
+        if (name.size() > ending.size() && name.ends_with(ending)) name.resize(name.size() - ending.size());
+    return name;
+}
+
+bool is_path(const std::string& profile) {
+    return profile.find('/') != std::string::npos || profile.ends_with(".yaml") || profile.ends_with(".yml");
+}
+
+// First hit wins (profile-language: where profiles are found).
+Result<std::string> find_profile(const std::string& name) {
+    if (!valid_name(name))
+        return fail(cat(quote(name), " is not a profile name"),
+                    "a name has lower-case letters, digits, '_', '.', '-'; a path has a slash or ends in .yaml");
+    std::vector<std::string> folders;
+    const std::string config = environment("XDG_CONFIG_HOME"), home = environment("HOME");
+    if (!config.empty())
+        folders.push_back(cat(config, "/sandbox/profiles"));
+    else if (!home.empty())
+        folders.push_back(cat(home, "/.config/sandbox/profiles"));
+    for (const char* folder : {"/etc/sandbox/profiles", "/usr/local/share/sandbox/profiles", "/usr/share/sandbox/profiles"})
+        folders.emplace_back(folder);
+    for (const std::string& folder : folders) {
+        const std::string path = cat(folder, "/", name, ".yaml");
+        if (access(path.c_str(), F_OK) == 0) return path;
+    }
+    return fail(cat("no profile named ", quote(name)),
+                cat("it is looked for in ", join(folders, ", "), "; a file of your own is named by its path: ./", name, ".yaml"));
+}
+
+std::string runtime_directory() {
+    auto root = state_root_path(geteuid(), std::getenv("XDG_RUNTIME_DIR"));
+    return root ? *root : std::string();
+}
+
+}  // namespace
+
+Result<Loaded> load(const ProfileOptions& options) {
+    LoadRequest request;
+    std::string path = options.profile;
+    if (path != "-" && !is_path(path)) {
+        auto found = find_profile(path);
+        if (!found) return pass(found);
+        path = std::move(*found);
+    }
+    auto text = read_profile_text(path);
+    if (!text) return pass(text);
+    request.text = std::move(*text);
+    request.source_name = path == "-" ? "<standard input>" : path;
+    request.directory = path == "-" ? working_directory() : folder_of(path);
+    request.stem = path == "-" ? "stdin" : stem_of(path);
+    request.name_override = options.name;
+    request.set = options.set;
+    request.command = options.command;
+    request.variables = {{"HOME", environment("HOME")},     {"USER", environment("USER")}, {"UID", std::to_string(getuid())},
+                         {"GID", std::to_string(getgid())}, {"PWD", working_directory()},  {"RUNTIME_DIR", runtime_directory()}};
+    return load_profile(request);
+}
+
+Result<HostFacts> probe_for(const Profile& profile) {
+    const FactNeeds needs = fact_needs(profile);
+    ProbeRequest request;
+    request.mounts = needs.mounts;
+    request.overlay = needs.overlay;
+    request.user_namespace = needs.user_namespace;
+    request.passwd = needs.passwd;
+    request.paths = needs.paths;
+    request.root_layers = needs.root_layers;
+    request.root_paths = needs.root_paths;
+    return probe(request);
+}
+
+CallerContext caller_context() {
+    CallerContext caller;
+    for (char** entry = environ; entry && *entry; ++entry) caller.environment.emplace_back(*entry);
+    for (int stream = 0; stream < 3; ++stream) caller.terminal[stream] = isatty(stream) == 1;
+    return caller;
+}
+
+Result<StateRoot> open_state(bool create) {
+    auto path = state_root_path(geteuid(), std::getenv("XDG_RUNTIME_DIR"));
+    if (!path) return pass(path);
+    return create ? StateRoot::open(*path) : StateRoot::open_existing(*path);
+}
+
+}  // namespace sandbox

@@ -1,0 +1,126 @@
+// The verbs that change nothing: validate, plan, config, schema, doctor; and gc.
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "exec/launch.h"
+
+namespace sandbox {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json as_json(const Diagnostic& d, const Sources& sources) {
+    const char* severity = d.severity == Severity::error ? "error" : d.severity == Severity::warning ? "warning" : "note";
+    return {{"code", d.code},       {"severity", severity},  {"file", std::string(sources.name(d.at.source))},
+            {"line", d.at.line},    {"column", d.at.column}, {"key", d.key},
+            {"message", d.message}, {"hint", d.hint}};
+}
+
+std::string dump(const ordered_json& json) { return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"; }
+
+// A profile that loads and fits this host, or its mistakes on standard error.
+struct Ready {
+    Loaded loaded;
+    HostFacts facts;
+};
+std::optional<Ready> make_ready(const ProfileOptions& options) {
+    auto loaded = load(options);
+    if (!loaded) return print(loaded.error()), std::nullopt;
+    print(loaded->diagnostics, loaded->sources);
+    if (has_errors(loaded->diagnostics)) return std::nullopt;
+    auto facts = probe_for(loaded->profile);
+    if (!facts) return print(facts.error()), std::nullopt;
+    const Diagnostics problems = check_against_host(loaded->profile, *facts);
+    print(problems, loaded->sources);
+    if (has_errors(problems)) return std::nullopt;
+    return Ready{std::move(*loaded), std::move(*facts)};
+}
+
+}  // namespace
+
+int verb_validate(const std::vector<std::string>& profiles, const std::vector<std::string>& set, bool json) {
+    int code = 0;
+    ordered_json all = ordered_json::array();
+    for (const std::string& name : profiles) {
+        auto loaded = load({name, {}, set, {}});
+        if (!loaded) {
+            print(loaded.error());
+            code = 2;
+            continue;
+        }
+        Diagnostics diagnostics = loaded->diagnostics;
+        if (!has_errors(diagnostics)) {
+            auto facts = probe_for(loaded->profile);
+            if (!facts) return print(facts.error()), 2;
+            for (Diagnostic& d : check_against_host(loaded->profile, *facts)) diagnostics.push_back(std::move(d));
+        }
+        if (json)
+            for (const Diagnostic& d : diagnostics) all.push_back(as_json(d, loaded->sources));
+        else
+            print(diagnostics, loaded->sources);
+        if (has_errors(diagnostics) && code == 0) code = 1;
+    }
+    if (json) write_out(dump(all));
+    return code;
+}
+
+int verb_plan(const ProfileOptions& options, bool json) {
+    const auto ready = make_ready(options);
+    if (!ready) return exit_launcher;
+    const Plan plan = make_plan(ready->loaded.profile, ready->facts, caller_context());
+    write_out(json ? plan_to_json(plan, ready->loaded.sources) : plan_to_text(plan, ready->loaded.sources));
+    return 0;
+}
+
+int verb_config(const ProfileOptions& options) {
+    auto loaded = load(options);
+    if (!loaded) return print(loaded.error()), exit_launcher;
+    print(loaded->diagnostics, loaded->sources);
+    if (has_errors(loaded->diagnostics)) return exit_launcher;
+    write_out(profile_to_yaml(loaded->profile));
+    return 0;
+}
+
+int verb_schema(bool manual) {
+    write_out(manual ? profile_reference() : profile_schema());
+    return 0;
+}
+
+int verb_doctor(const std::string& profile, bool json) {
+    ProbeRequest request;
+    request.everything = true;
+    auto facts = probe(request);
+    if (!facts) return print(facts.error()), exit_launcher;
+    if (json) return write_out(facts_to_json(*facts)), 0;
+    std::string out;
+    for (const Finding& finding : diagnose(*facts)) {
+        const char* state = finding.state == Finding::State::ok        ? "ok      "
+                            : finding.state == Finding::State::limited ? "limited "
+                                                                       : "missing ";
+        out += cat(state, finding.what, finding.detail.empty() ? "" : cat(": ", finding.detail), "\n");
+        if (!finding.advice.empty()) out += cat("          ", finding.advice, "\n");
+    }
+    write_out(out);
+    if (profile.empty()) return 0;
+    return make_ready({profile, {}, {}, {}}) ? (write_out(cat("ok      ", profile, " can run here\n")), 0) : 1;
+}
+
+int verb_gc(bool quiet) {
+    auto root = open_state(false);
+    if (!root) return print(root.error()), 1;
+    if (!root->valid()) return 0;
+    auto cleaned = collect_garbage(*root);
+    if (!cleaned) return print(cleaned.error()), 1;
+    std::string out;
+    if (!quiet)
+        for (const std::string& line : cleaned->removed) out += cat("removed ", printable(line), "\n");
+    write_out(out);
+    for (const std::string& line : cleaned->problems) write_err(cat("sandbox: cannot clean ", printable(line), "\n"));
+    return cleaned->problems.empty() ? 0 : 1;
+}
+
+}  // namespace sandbox

@@ -1,0 +1,46 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+namespace sandbox {
+namespace {
+
+void write_all(int fd, std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t size = write(fd, text.data(), text.size());
+        if (size < 0 && errno == EINTR) continue;
+        if (size <= 0) return;
+        text.remove_prefix(static_cast<std::size_t>(size));
+    }
+}
+
+bool colour() {
+    const char* none = std::getenv("NO_COLOR");
+    return (!none || !*none) && isatty(2) == 1;
+}
+
+}  // namespace
+
+void write_out(std::string_view text) { write_all(1, text); }
+void write_err(std::string_view text) { write_all(2, text); }
+
+void print(const Diagnostics& diagnostics, const Sources& sources) {
+    std::string out;
+    for (const Diagnostic& d : diagnostics) out += render(d, sources, colour());
+    write_err(out);
+}
+
+void print(const Error& error, const Sources& sources) {
+    std::string out = render({"", Severity::error, error.at, "", error.message, error.hint, 1}, sources, colour());
+    if (!error.at.known()) out.insert(0, "sandbox: ");
+    for (const std::string& problem : error.also) out += cat("sandbox: while cleaning up: ", problem, "\n");
+    write_err(out);
+}
+
+void print(const Error& error) { print(error, Sources()); }
+
+}  // namespace sandbox
