@@ -1,0 +1,235 @@
+// What the project shows to people does what it says: the profiles under profiles/, the lines of README.md and those of
+// sandbox(1).
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "harness.h"
+#include "snapshot.h"
+
+namespace {
+
+using namespace harness;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string source(const std::string& name) { return std::string(SOURCE_DIR "/") + name; }
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    return lines;
+}
+
+Words shipped_profiles() {
+    Words paths;
+    for (const auto& entry : std::filesystem::directory_iterator(source("profiles")))
+        if (entry.path().extension() == ".yaml") paths.push_back(entry.path());
+    return paths;
+}
+
+// Runs a line as a person would type it, with the launcher on the search path.
+Ended type(const std::string& line, Options options) {
+    options.add["PATH"] = std::filesystem::path(sandbox_binary()).parent_path().string() + ":/usr/sbin:/usr/bin:/sbin:/bin";
+    return run({"/bin/sh", "-c", line}, options);
+}
+
+// The lines "sandbox ..." of README.md, and its profile.
+struct Readme {
+    Words commands;
+    std::string profile;
+};
+Readme read_readme() {
+    Readme readme;
+    bool in_profile = false;
+    for (const std::string& line : lines_of(read_text(source("README.md")))) {
+        const bool block = line.starts_with("    ");
+        const std::string text = block ? line.substr(4) : "";
+        if (text.starts_with("version: 1")) in_profile = true;
+        if (!block) in_profile = false;
+        if (in_profile) readme.profile += text + "\n";
+        if (text.starts_with("sandbox ")) readme.commands.push_back(text);
+    }
+    return readme;
+}
+
+std::string without_escapes(std::string text) {
+    for (const auto& [escape, plain] : {std::pair<std::string, std::string>{"\\-", "-"}, {"\\(aq", "'"}, {"\\fR", ""}})
+        for (std::size_t at = text.find(escape); at != text.npos; at = text.find(escape, at)) text.replace(at, escape.size(), plain);
+    return text;
+}
+
+// The lines of one section of a manual page.
+Words section(const std::string& page, const std::string& title) {
+    Words lines;
+    bool inside = false;
+    for (const std::string& line : lines_of(read_text(page))) {
+        if (line.starts_with(".SH ")) inside = line == ".SH " + title;
+        if (inside) lines.push_back(without_escapes(line));
+    }
+    return lines;
+}
+
+// Elsewhere the kernel refuses the host's tree as a layer: the mounts in it belong to another user namespace.
+bool host_tree_can_be_a_layer() { return read_text("/proc/self/uid_map").find("4294967295") != std::string::npos; }
+
+TEST(Profiles, are_valid_and_come_back_from_config) {
+    REQUIRE_OR_SKIP(is_root(), "an ordinary user cannot lay an overlay over the host's tree");
+    const Words profiles = shipped_profiles();
+    ASSERT_GE(profiles.size(), 5U);
+    for (const std::string& profile : profiles) {
+        SCOPED_TRACE(profile);
+        const Ended valid = sandbox_command({"validate", profile});
+        EXPECT_TRUE(valid.ok()) << valid;
+        EXPECT_EQ(valid.err, "");
+        const Ended config = sandbox_command({"config", profile});
+        ASSERT_TRUE(config.ok()) << config;
+        Options options;
+        options.input = config.out;
+        const Ended again = sandbox_command({"config", "-"}, options);
+        EXPECT_EQ(again.out, config.out) << again;
+    }
+}
+
+TEST(Profiles, hello_greets_and_cannot_write) {
+    REQUIRE_OR_SKIP(is_root(), "the other case is hello_for_an_ordinary_user");
+    const auto before = HostSnapshot::take();
+    const Ended hello = sandbox_command({"up", source("profiles/hello.yaml")});
+    EXPECT_TRUE(hello.ok()) << hello;
+    EXPECT_THAT(hello.out, HasSubstr("hello from hello\nuid=0(root) gid=0(root)"));
+    EXPECT_THAT(hello.out, HasSubstr("/etc cannot be written\n/tmp can be written"));
+    EXPECT_FALSE(exists("/etc/hello") || exists("/tmp/hello"));
+    EXPECT_EQ(differences_since(before), "");
+}
+
+TEST(Profiles, hello_for_an_ordinary_user) {
+    REQUIRE_OR_SKIP(is_root(), "only root can become another user");
+    Options options = ordinary_user();
+    options.input = read_text(source("profiles/hello.yaml"));
+    const Ended hello = sandbox_command({"up", "-"}, options);
+    EXPECT_TRUE(hello.ok()) << hello;
+    EXPECT_THAT(hello.out, HasSubstr("hello from hello\nuid=0(root)"));
+    EXPECT_THAT(hello.out, HasSubstr("/etc cannot be written\n/tmp can be written"));
+}
+
+TEST(Profiles, shell_has_a_home_of_its_own) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    Options options;
+    options.input = "touch new && pwd && ls && exit 7\n";
+    const Ended shell = sandbox_command({"up", source("profiles/shell.yaml")}, options);
+    EXPECT_EQ(shell.code, 7) << shell;
+    EXPECT_EQ(shell.out, "/root\nnew\n");
+}
+
+TEST(Profiles, try_forgets_what_was_changed) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const Ended changed = sandbox_command(
+        {"up", source("profiles/try.yaml"), "--", "/bin/sh", "-c", "rm -r /usr/share/doc && touch /etc/new && test ! -e /usr/share/doc"});
+    if (host_tree_can_be_a_layer()) {
+        EXPECT_TRUE(changed.ok()) << changed;
+    } else {
+        EXPECT_EQ(changed.code, 125) << changed;
+    }
+    EXPECT_TRUE(exists("/usr/share/doc"));
+    EXPECT_FALSE(exists("/etc/new"));
+}
+
+TEST(Profiles, build_leaves_the_sources_alone) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    REQUIRE_OR_SKIP(command_exists("make"), "make is not installed");
+    const TempDir sources;
+    sources.write("Makefile", "all: out\nout:\n\tcp Makefile out\n\tpwd\n");
+    const Ended built = sandbox_command({"up", source("profiles/build.yaml"), "--set", "SOURCE=" + sources.path()});
+    EXPECT_TRUE(built.ok()) << built;
+    EXPECT_THAT(built.out, HasSubstr("/build\n"));
+    EXPECT_FALSE(exists(sources / "out"));
+}
+
+TEST(Profiles, pdf_text_writes_as_the_caller_and_nowhere_else) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const TempDir work;
+    work.write("in.pdf", "%PDF-1.4\n");
+    Options options;
+    options.directory = work.path();
+    options.add["PWD"] = work.path();
+    // Another converter in the same sandbox: the profile's own need not be installed.
+    const Ended converted =
+        sandbox_command({"up", source("profiles/pdf-text.yaml"), "--", "/bin/sh", "-c", "cp in.pdf out.txt && id -u"}, options);
+    EXPECT_TRUE(converted.ok()) << converted;
+    EXPECT_EQ(converted.out, "0\n");
+    EXPECT_EQ(read_text(work / "out.txt"), "%PDF-1.4\n");
+}
+
+TEST(Readme, has_commands_that_run) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const Readme readme = read_readme();
+    ASSERT_GE(readme.commands.size(), 8U);
+    const TempDir directory;
+    directory.write("web.yaml", readme.profile);
+    Options options;
+    options.directory = directory.path();
+    options.add["PWD"] = directory.path();
+    for (const std::string& line : readme.commands) {
+        const Ended ended = type(line, options);
+        EXPECT_TRUE(ended.ok()) << line << "\n" << ended;
+    }
+}
+
+TEST(ManualPage, has_examples_that_run) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    int examples = 0;
+    Options options;
+    options.directory = SOURCE_DIR;
+    for (const std::string& line : section(source("packaging/man/sandbox.1"), "EXAMPLES")) {
+        if (!line.starts_with(".B sandbox ")) continue;
+        ++examples;
+        const Ended ended = type(line.substr(3), options);
+        const bool can = line.find("profiles/try.yaml") == line.npos || host_tree_can_be_a_layer();
+        EXPECT_EQ(ended.code, can ? 0 : 125) << line << "\n" << ended;
+    }
+    EXPECT_GE(examples, 6);
+}
+
+TEST(ManualPage, has_every_verb_and_option_and_no_other) {
+    const auto first_words = [](const Words& lines, const std::string& prefix) {
+        std::set<std::string> words;
+        for (const std::string& line : lines)
+            if (line.starts_with(prefix)) words.insert(line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size()));
+        return words;
+    };
+    const std::set<std::string> synopsis = first_words(section(source("packaging/man/sandbox.1"), "SYNOPSIS"), ".B sandbox ");
+    Words described;
+    const Words verbs_section = section(source("packaging/man/sandbox.1"), "VERBS");
+    for (std::size_t i = 0; i + 1 < verbs_section.size(); ++i)
+        if (verbs_section[i] == ".TP") described.push_back(verbs_section[i + 1].substr(verbs_section[i + 1].find(' ') + 1));
+    const std::set<std::string> verbs = first_words(described, "");
+
+    const Ended help = sandbox_command({"help"});
+    ASSERT_TRUE(help.ok()) << help;
+    std::set<std::string> known;
+    bool inside = false;
+    std::string page = read_text(source("packaging/man/sandbox.1"));
+    for (const std::string& line : lines_of(help.out)) {
+        if (line.starts_with("Subcommands:")) {
+            inside = true;
+        } else if (inside && line.starts_with("  ") && line[2] != ' ') {
+            known.insert(line.substr(2, line.find(' ', 2) - 2));
+        }
+    }
+    EXPECT_EQ(synopsis, known);
+    EXPECT_EQ(verbs, known);
+
+    page = without_escapes(page);
+    for (const std::string& verb : known) {
+        const Ended own = sandbox_command({"help", verb});
+        for (std::size_t at = own.out.find(" --"); at != own.out.npos; at = own.out.find(" --", at + 1)) {
+            const std::string option = own.out.substr(at + 1, own.out.find_first_of(" ,\n=", at + 3) - at - 1);
+            EXPECT_THAT(page, HasSubstr(option)) << "of " << verb;
+        }
+    }
+}
+
+}  // namespace

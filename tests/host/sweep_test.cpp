@@ -1,0 +1,525 @@
+// The fault sweep and the kill sweep: a launch that fails, or whose launcher is killed, at each of its steps leaves the
+// host as it was. The launches are made by sandbox-sweep (sweep/main.cpp).
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+
+#include "base/text.h"
+#include "harness.h"
+#include "snapshot.h"
+
+namespace {
+
+using namespace harness;
+using sandbox::cat;
+using sandbox::split;
+using std::chrono::steady_clock;
+
+// Where an ordinary user can reach it.
+const std::string& sweep_binary() {
+    static const TempDir place;
+    static const std::string path = [] {
+        const std::string copy = place / "sandbox-sweep";
+        std::filesystem::copy_file(SANDBOX_SWEEP, copy);
+        chmod(copy.c_str(), 0755);
+        return copy;
+    }();
+    return path;
+}
+
+// ---- processes
+
+std::vector<pid_t> children_of(pid_t pid) {
+    std::vector<pid_t> children;
+    const std::string text = read_text(cat("/proc/", pid, "/task/", pid, "/children"));
+    for (const std::string_view word : split(text, ' '))
+        if (const auto child = sandbox::parse_int(word)) children.push_back(static_cast<pid_t>(*child));
+    return children;
+}
+
+// Waits until this process has no living descendants but `others` (and theirs). What is left then, in words.
+std::string wait_for_tree(const std::set<pid_t>& others, milliseconds patience) {
+    const auto deadline = steady_clock::now() + patience;
+    while (true) {
+        std::vector<pid_t> left;
+        for (const pid_t pid : children_of(getpid()))
+            if (!others.contains(pid)) left.push_back(pid);
+        if (left.empty()) return {};
+        for (const pid_t pid : left) {
+            const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+            const auto rest = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
+            pollfd gone{pidfd.get(), POLLIN, 0};
+            if (poll(&gone, 1, static_cast<int>(std::max<long>(rest.count(), 0))) != 1)
+                return cat("process ", pid, " still lives: ", read_text(cat("/proc/", pid, "/comm")));
+            // Its own children are ours from now on.
+            waitpid(pid, nullptr, 0);
+        }
+    }
+}
+
+// ---- a launch
+
+struct Case {
+    std::string name, profile;
+    Options options;
+    std::vector<std::string> scratch;  // what of the host it may touch
+    std::set<pid_t> others;            // helper processes of the case
+};
+
+struct Result {
+    int code = -1;  // as a shell says it: 137 for SIGKILL
+    Json report;
+    std::string output;
+};
+
+class Pty {
+   public:
+    Pty() {
+        int master = -1, terminal = -1;
+        winsize size{24, 80, 0, 0};
+        if (openpty(&master, &terminal, nullptr, nullptr, &size) != 0) throw std::runtime_error("openpty");
+        master_ = Fd(master);
+        terminal_ = Fd(terminal);
+    }
+    [[nodiscard]] int terminal() const { return terminal_.get(); }
+
+   private:
+    Fd master_, terminal_;
+};
+
+class Sweep {
+   public:
+    explicit Sweep(Case what) : case_(std::move(what)) {
+        profile_ = place_.write(case_.name + ".yaml", case_.profile);
+        before_ = HostSnapshot::take(looks(reference_.terminal()));
+    }
+
+    // The plan and, from a launch that nothing disturbs, its events.
+    void prepare() {
+        plan_ = ask({"plan"}).report;
+        ASSERT_TRUE(plan_.is_object()) << case_.name << ": no plan";
+        Result undisturbed = launch({"trace"}, false);
+        EXPECT_EQ(undisturbed.code, 0) << undisturbed.output;
+        events_ = undisturbed.report["events"];
+        EXPECT_EQ(undisturbed.report["problems"], Json::array());
+        ASSERT_GT(events_.size(), 0U);
+    }
+
+    void every_step(bool kill) {
+        prepare();
+        if (testing::Test::HasFatalFailure()) return;
+        const std::string verb = kill ? "kill" : "fail";
+        for (std::size_t i = 0; i < events_.size() && !too_many(); ++i) one({verb, std::to_string(i)}, kill, events_[i]);
+        for (std::size_t k = 0; k < plan_["steps"].size() && !too_many(); ++k)
+            if (plan_["steps"][k]["sandbox"])
+                one({verb, "step", std::to_string(k)}, kill, {{"step", plan_["steps"][k]["id"]}, {"moment", "before"}});
+    }
+
+    Json plan() { return ask({"plan"}).report; }
+
+   private:
+    [[nodiscard]] SnapshotOptions looks(int terminal) const { return {case_.scratch, case_.options.pty ? terminal : -1}; }
+    [[nodiscard]] static bool too_many() { return testing::UnitTest::GetInstance()->current_test_info()->result()->total_part_count() > 6; }
+
+    void one(const Words& words, bool kill, const Json& event) {
+        SCOPED_TRACE(cat(case_.name, ": ", words[0], " at ", event["step"].get<std::string>(), " ", event["moment"].get<std::string>()));
+        const Result result = launch(words, kill);
+        if (kill) {
+            EXPECT_EQ(result.code, 128 + SIGKILL) << result.output;
+            return;
+        }
+        EXPECT_EQ(result.code, 125) << result.output;
+        if (!result.report.is_object()) return;
+        EXPECT_NE(result.report.value("error", "").find("the sweep says so"), std::string::npos) << result.report;
+        EXPECT_EQ(result.report["problems"], Json::array());
+        EXPECT_EQ(result.report["events"].back(), event);
+    }
+
+    struct Started {
+        Process process;
+        Fd report;
+    };
+
+    // On a pty the launcher has a shell above it that stays: with the first process of a session the terminal goes.
+    Started start(const Words& words) {
+        Fd report(memfd_create("report", 0));
+        Words argv;
+        if (case_.options.pty) argv = {"/bin/sh", "-c", "\"$@\"; echo \"ended $?.\"; read line", "sh"};
+        argv.insert(argv.end(), {sweep_binary(), profile_, std::to_string(report.get())});
+        argv.insert(argv.end(), words.begin(), words.end());
+        Options options = case_.options;
+        options.pass.push_back(report.get());
+        return {Process::start(argv, options), std::move(report)};
+    }
+
+    static Json read_report(const Fd& report) {
+        const std::string text = read_text(cat("/proc/self/fd/", report.get()));
+        return Json::parse(text, nullptr, false);
+    }
+
+    Result ask(const Words& words) {
+        Started started = start(words);
+        return end(started);
+    }
+
+    Result end(Started& started) {
+        Result result;
+        if (case_.options.pty) started.process.send("\n");
+        const Ended ended = started.process.wait();
+        result.output = cat(ended.out, ended.err);
+        result.code = ended.signal != 0 ? 128 + ended.signal : ended.code;
+        result.report = read_report(started.report);
+        return result;
+    }
+
+    Result launch(const Words& words, bool killed) {
+        Started started = start(words);
+        if (!case_.options.pty) {
+            Result result = end(started);
+            compare_with_before(killed, -1, 0);
+            return result;
+        }
+        EXPECT_TRUE(started.process.expect("ended ")) << started.process.out();
+        EXPECT_TRUE(started.process.expect(".")) << started.process.out();
+        const std::string out = started.process.out();
+        const auto code = sandbox::parse_int(std::string_view(out).substr(out.rfind("ended ") + 6).substr(0, 3));
+        compare_with_before(killed, started.process.terminal(), started.process.pid());
+        Result result = end(started);
+        result.code = code ? static_cast<int>(*code) : out.find("ended 0.") != out.npos ? 0 : -1;
+        return result;
+    }
+
+    void compare_with_before(bool killed, int terminal, pid_t shell) {
+        if (killed) {
+            std::set<pid_t> others = case_.others;
+            others.insert(shell);
+            EXPECT_EQ(wait_for_tree(others, milliseconds(5000)), "");
+            Options options = case_.options;
+            options.pty = false;
+            const Ended cleaned = sandbox_command({"gc"}, options);
+            EXPECT_TRUE(cleaned.ok() && cleaned.err.empty()) << cleaned;
+        }
+        HostSnapshot after = HostSnapshot::take(looks(terminal));
+        if (shell) std::erase_if(after.sections["processes"], [&](const auto& item) { return item.first.starts_with(cat(shell, " ")); });
+        EXPECT_EQ(compare(before_, after), "");
+    }
+
+    Case case_;
+    TempDir place_;
+    Pty reference_;
+    std::string profile_;
+    HostSnapshot before_;
+    Json plan_, events_;
+};
+
+// ---- the plans. Together they have every kind of step.
+
+std::string in(std::string text, const std::string& place) {
+    for (const auto& [word, value] :
+         std::vector<std::pair<std::string, std::string>>{{"@T@", place}, {"@PROBE_TREE@", probe_tree()}, {"@PROBE@", probe_binary()}})
+        for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + value.size()))
+            text.replace(at, word.size(), value);
+    return text;
+}
+
+// A file that stands in for one of the host's own.
+class StandIn {
+   public:
+    StandIn(const std::string& file, std::string place) : place_(std::move(place)) {
+        if (mount(file.c_str(), place_.c_str(), nullptr, MS_BIND, nullptr) != 0) throw std::runtime_error("cannot cover " + place_);
+    }
+    StandIn(const StandIn&) = delete;
+    ~StandIn() { umount2(place_.c_str(), MNT_DETACH); }
+
+   private:
+    std::string place_;
+};
+
+// A case with what must live as long as it.
+struct Prepared {
+    std::unique_ptr<TempDir> place = std::make_unique<TempDir>();
+    std::vector<std::unique_ptr<StandIn>> covered;
+    std::optional<Process> helper;
+    Case what;
+};
+
+// Layers on disk whose upper and work are to be made, tuning, clocks, devices, a terminal.
+Prepared overlay_case() {
+    Prepared p;
+    p.place->write("lower/etc/extra", "extra\n");
+    p.place->write("source/kept", "kept\n");
+    p.place->write("file", "text\n");
+    p.what = {"sweep-overlay",
+              in(R"(version: 1
+rootfs:
+  overlay: {lower: [@T@/lower, @PROBE_TREE@], upper: @T@/upper, work: @T@/scratch}
+mounts:
+  - {type: tmpfs, target: /tmp, size: 1Mi}
+  - {type: overlay, target: /mnt, overlay: {lower: [@T@/lower], upper: @T@/second}}
+  - {source: @T@/source, target: /work, mode: rw}
+  - {source: @T@/file, target: /work/new/file}
+  - {type: tmpfs, target: /work/new/folder, mode: ro}
+files: {/tmp/note: {content: hello, perm: "0600", uid: 1000}}
+dirs: [/tmp/folder, /work/made/deep]
+symlinks: {/tmp/link: note, /work/link: nowhere}
+mask: [/etc/passwd]
+readonly_paths: [/etc]
+sysctl: {net.core.somaxconn: 1024}
+ulimits: {nofile: "256:512"}
+hostname: inside
+domainname: example
+namespaces: {time: private}
+time: {boottime: 1h, monotonic: 1h}
+devices: [{path: /dev/sweep, type: char, major: 1, minor: 5}]
+process:
+  command: [/sandbox-probe, pid]
+  user: "1000:1000"
+  groups: ["29"]
+  oom_score_adj: 100
+  nice: 5
+  scheduler: batch
+  io_priority: best-effort:4
+  cpu_affinity: "0"
+  personality: linux32
+)",
+                 p.place->path()),
+              {},
+              {p.place->path()},
+              {}};
+    p.what.options.pty = true;
+    return p;
+}
+
+// A tree given to the sandbox's ids, with targets to be made in it; input through a pipe.
+Prepared chown_case() {
+    Prepared p;
+    for (const char* name : {"root/etc", "root/proc", "root/home/user"}) p.place->make(name);
+    std::filesystem::copy_file(probe_binary(), *p.place / "root/sandbox-probe");
+    p.place->write("root/set-user-id", "x", 04755);
+    p.place->link("root/link", "/etc/passwd");
+    EXPECT_EQ(chown((*p.place / "root/home/user").c_str(), 1000, 1000), 0);
+    p.place->write("file", "text\n");
+    p.what = {"sweep-chown",
+              in(R"(version: 1
+rootfs: {path: @T@/root, idmap: chown}
+mounts:
+  - {type: tmpfs, target: /new/place}
+  - {source: @T@/file, target: /opt/file}
+files: {/etc/note: {content: hello}}
+dirs: [/var/lib/made]
+symlinks: {/etc/localtime: /nowhere}
+process:
+  command: [/sandbox-probe, pid]
+  stdin: pipe
+)",
+                 p.place->path()),
+              {},
+              {p.place->path()},
+              {}};
+    return p;
+}
+
+// The host's own tree, read-only, with a target that it does not have.
+Prepared host_case() {
+    Prepared p;
+    p.place->write("file", "text\n");
+    p.what = {"sweep-host",
+              in(R"(version: 1
+rootfs: {host: ro}
+mounts:
+  - {type: tmpfs, target: /srv/sandbox-sweep/deep}
+  - {source: @T@/file, target: /srv/sandbox-sweep-file}
+mask: [/home]
+process:
+  command: [@PROBE@, pid]
+  stdin: null
+)",
+                 p.place->path()),
+              {},
+              {p.place->path(), "/srv"},
+              {}};
+    return p;
+}
+
+// Namespaces of another process, standard streams through pipes although the caller has a terminal.
+Prepared joined_case() {
+    Prepared p;
+    Options options;
+    options.keep_input_open = true;
+    p.helper.emplace(Process::start({"unshare", "--net", "--ipc", "cat"}, options));
+    p.helper->send("made\n");
+    if (!p.helper->expect("made\n")) throw std::runtime_error("no helper with namespaces of its own");
+    const std::string spaces = cat("/proc/", p.helper->pid(), "/ns/");
+    p.what = {"sweep-joined",
+              in(cat(R"(version: 1
+rootfs: {path: @PROBE_TREE@, readonly: true}
+namespaces: {ipc: {path: )",
+                     spaces, R"(ipc}}
+network: {mode: path, path: )",
+                     spaces, R"(net}
+process: {command: [/sandbox-probe, pid], tty: false}
+)"),
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {p.helper->pid()}};
+    p.what.options.pty = true;
+    return p;
+}
+
+// The host's process ids, so that /proc comes from outside, and the host's other namespaces.
+Prepared shared_case() {
+    Prepared p;
+    p.place->make("source");
+    p.what = {"sweep-shared",
+              in(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+mounts:
+  - {source: @T@/source, target: /work, mode: rw}
+  - {type: tmpfs, target: /work/new}
+namespaces: {pid: host, ipc: host, uts: host, cgroup: host}
+network: {mode: host}
+process: {command: [/sandbox-probe, pid]}
+)",
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {}};
+    return p;
+}
+
+// An ordinary user with subordinate ids, whose sandbox does all mounting itself.
+Prepared user_case() {
+    Prepared p;
+    p.what.options = ordinary_user();
+    const uid_t id = *p.what.options.uid;
+    if (on_private_host()) {
+        const std::string range = cat(id, ":200000:65536\n");
+        for (const char* file : {"subuid", "subgid"})
+            p.covered.push_back(std::make_unique<StandIn>(p.place->write(file, range), cat("/etc/", file)));
+        const std::string line = cat("tester:x:", id, ":", id, "::/:/bin/sh\n");
+        p.covered.push_back(std::make_unique<StandIn>(p.place->write("passwd", read_text("/etc/passwd") + line), "/etc/passwd"));
+    }
+    p.place->write("lower/etc/extra", "extra\n");
+    for (const char* name : {"own", "own/source"}) {
+        p.place->make(name);
+        EXPECT_EQ(chown((*p.place / name).c_str(), id, id), 0);
+    }
+    p.what.name = "sweep-user";
+    p.what.profile = in(R"(version: 1
+rootfs:
+  overlay: {lower: [@T@/lower, @PROBE_TREE@], upper: tmpfs, size: 1Mi}
+mounts:
+  - {source: @T@/own/source, target: /work, mode: rw}
+  - {type: overlay, target: /mnt, overlay: {lower: [@T@/lower], upper: @T@/own/upper}}
+  - {type: tmpfs, target: /tmp}
+files: {/tmp/note: {content: hello}, /work/note: {content: hello}}
+dirs: [/tmp/folder]
+symlinks: {/tmp/link: note}
+process: {command: [/sandbox-probe, pid]}
+)",
+                        p.place->path());
+    p.what.scratch = {p.place->path(), ordinary_runtime_directory()};
+    p.what.options.pty = true;
+    return p;
+}
+
+struct NamedCase {
+    const char* name;
+    Prepared (*prepare)();
+};
+void PrintTo(const NamedCase& what, std::ostream* stream) { *stream << what.name; }
+
+constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case},
+                                   {"joined", joined_case},   {"shared", shared_case}, {"user", user_case}};
+
+// A new kind of step needs a place in one of the plans.
+TEST(SweepPlans, have_every_kind_of_step) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    std::set<std::size_t> kinds;
+    std::size_t all = 0;
+    for (const NamedCase& one : all_cases) {
+        Prepared p = one.prepare();
+        const Json plan = Sweep(p.what).plan();
+        ASSERT_TRUE(plan.is_object()) << one.name << ": no plan";
+        all = plan["kinds"];
+        for (const Json& step : plan["steps"]) kinds.insert(step["kind"].get<std::size_t>());
+    }
+    for (std::size_t kind = 0; kind < all; ++kind)
+        EXPECT_TRUE(kinds.contains(kind)) << "no plan of the sweep has a step of kind " << kind << " of Action (src/plan/step.h)";
+}
+
+class EveryStep : public testing::TestWithParam<NamedCase> {};
+
+TEST_P(EveryStep, can_fail_and_leaves_nothing) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    Prepared p = GetParam().prepare();
+    Sweep(p.what).every_step(false);
+}
+
+TEST_P(EveryStep, can_be_the_launchers_last_and_gc_leaves_nothing) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    Prepared p = GetParam().prepare();
+    Sweep(p.what).every_step(true);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sweep, EveryStep, testing::ValuesIn(all_cases), [](const auto& which) { return std::string(which.param.name); });
+
+// ---- the payload runs
+
+struct Running {
+    const char *name, *settings;
+    bool pty, user;
+};
+void PrintTo(const Running& what, std::ostream* stream) { *stream << what.name; }
+
+constexpr Running all_running[] = {
+    {"init", "process: {init: true}", false, false},
+    {"no_init", "process: {init: false}", false, false},
+    {"init_host_pids", "process: {init: true}\nnamespaces: {pid: host}", false, false},
+    {"terminal", "process: {init: true}", true, false},
+    {"user", "process: {init: true}", false, true},
+    {"user_no_init", "process: {init: false}", true, true},
+    {"user_host_pids", "process: {init: true}\nnamespaces: {pid: host}\nproc: {mode: inherit}", false, true},
+};
+
+class RunningSandbox : public testing::TestWithParam<Running> {};
+
+TEST_P(RunningSandbox, dies_with_its_launcher) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const TempDir place;
+    place.make("source", 0777);
+    Options options = GetParam().user ? ordinary_user() : Options();
+    const SnapshotOptions looks{{place.path(), ordinary_runtime_directory()}, -1};
+    const auto before = HostSnapshot::take(looks);
+    Options started = options;
+    started.pty = GetParam().pty;
+    Process launcher = start_sandbox(
+        in(cat("version: 1\nrootfs: {path: @PROBE_TREE@}\nmounts: [{source: @T@/source, target: /work}]\n", GetParam().settings, "\n"),
+           place.path()),
+        {"/sandbox-probe", "spawn-stubborn:2", "wait-signal:USR1"}, started);
+    ASSERT_TRUE(launcher.expect("\"ready\":true")) << launcher.out() << launcher.err();
+    launcher.signal(SIGKILL);
+    launcher.wait();
+    EXPECT_EQ(wait_for_tree({}, milliseconds(1000)), "");
+    const Ended cleaned = sandbox_command({"gc"}, options);
+    EXPECT_TRUE(cleaned.ok() && cleaned.err.empty()) << cleaned;
+    EXPECT_EQ(compare(before, HostSnapshot::take(looks)), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Sweep, RunningSandbox, testing::ValuesIn(all_running),
+                         [](const auto& which) { return std::string(which.param.name); });
+
+}  // namespace
