@@ -229,6 +229,11 @@ void judge_security(const HostFacts& facts, Findings& out) {
     // The file is in securityfs, which need not be mounted; none is no fault.
     out.push_back({State::ok, "security modules",
                    facts.lsm.empty() ? "none to be seen in /sys/kernel/security/lsm" : printable(join(facts.lsm, ", ")), ""});
+    const bool apparmor = std::find(facts.lsm.begin(), facts.lsm.end(), "apparmor") != facts.lsm.end();
+    out.push_back(apparmor ? Finding{State::ok, "AppArmor", "active", ""}
+                           : Finding{State::limited, "AppArmor", "not in this kernel or not switched on: security.apparmor cannot be had",
+                                     "run a kernel with CONFIG_SECURITY_APPARMOR, and apparmor in lsm= of its command line; profiles "
+                                     "without that key work without"});
     out.push_back(facts.keyring ? Finding{State::ok, "keyring", "a new session keyring for each sandbox", ""}
                                 : Finding{State::missing, "keyring", "this kernel has none",
                                           "security: {keyring: inherit}, or a kernel with CONFIG_KEYS"});
@@ -283,6 +288,40 @@ void judge_limits(const HostFacts& facts, Findings& out) {
                        cat("raise it: ulimit -Hn ", enough, " as root, LimitNOFILE= of the unit, or /etc/security/limits.conf")});
 }
 
+void judge_link_kinds(const HostFacts& facts, Findings& out) {
+    struct Kind {
+        std::string_view name, option, user;
+    };
+    static constexpr std::array<Kind, 5> kinds{{{"veth", "CONFIG_VETH", "network.mode bridge"},
+                                                {"bridge", "CONFIG_BRIDGE", "network.mode bridge"},
+                                                {"macvlan", "CONFIG_MACVLAN", "network.mode macvlan"},
+                                                {"ipvlan", "CONFIG_IPVLAN", "network.mode ipvlan"},
+                                                {"dummy", "CONFIG_DUMMY", ""}}};
+    if (facts.link_kinds.empty()) {
+        out.push_back({State::limited, "link kinds", "not known: there was no network namespace to try them in",
+                       "see net namespace and user namespaces above, or ask as root"});
+        return;
+    }
+    for (const Kind& kind : kinds) {
+        const auto found = facts.link_kinds.find(std::string(kind.name));
+        const std::string what = cat("link kind ", kind.name);
+        if (found != facts.link_kinds.end() && found->second)
+            out.push_back({State::ok, what, "available", ""});
+        else
+            out.push_back({kind.user.empty() ? State::limited : State::missing, what,
+                           cat("this kernel has none: ", kind.user.empty() ? "no network.mode needs it" : cat("needed by ", kind.user)),
+                           cat("sudo modprobe ", kind.name, ", or run a kernel with ", kind.option)});
+    }
+}
+
+void list_interfaces(const HostFacts& facts, Findings& out) {
+    std::vector<std::string> interfaces;
+    for (const InterfaceFact& interface : facts.interfaces)
+        interfaces.push_back(cat(printable(interface.name), " (", printable(interface.kind), interface.kind.empty() ? "" : ", ",
+                                 interface.up ? "up" : "down", ")"));
+    out.push_back({State::ok, "interfaces", interfaces.empty() ? "none" : join(interfaces, ", "), ""});
+}
+
 }  // namespace
 
 std::vector<Finding> diagnose(const HostFacts& facts) {
@@ -300,6 +339,8 @@ std::vector<Finding> diagnose(const HostFacts& facts) {
     judge_idmapped_mounts(facts, out);
     judge_security(facts, out);
     judge_cgroups(facts, out);
+    judge_link_kinds(facts, out);
+    list_interfaces(facts, out);
     return out;
 }
 

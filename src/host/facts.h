@@ -22,19 +22,29 @@ enum class PathKind { absent, file, directory, symlink, character, block, fifo, 
 struct PathFact {
     PathKind kind = PathKind::absent;
     int error = 0;                                 // errno of looking; ENOENT for absent
-    std::string resolved;                          // without links
+    std::string resolved;                          // without links; absent: the folder above that is there, without links, and the rest
     std::uint64_t device = 0, inode = 0;           // st_dev, st_ino
     std::uint32_t rdev_major = 0, rdev_minor = 0;  // device nodes
     std::uint32_t uid = 0, gid = 0, mode = 0;
     std::string filesystem;   // "ext4", "overlay", "tmpfs", ... or the magic as 0x...
     bool idmappable = false;  // mount_setattr(MOUNT_ATTR_IDMAP) is accepted there
     bool empty = true;        // directories
+    std::uint64_t mount = 0;  // the mount's number; this and `device` of what is absent: of the folder above that is there
+    // Of an upper layer: a running sandbox has locked it; other users can reach what is in it and run set-uid programs there.
+    bool locked = false, exposed = false;
 };
 
 struct MountFact {
     std::string target;      // "/boot"
     std::string filesystem;  // "ext4"
     bool idmappable = false;
+};
+
+// A network interface of the host.
+struct InterfaceFact {
+    std::string name;  // "eth0"
+    std::string kind;  // "veth", "bridge", ...; empty for hardware and the loopback device
+    bool up = false;   // switched on
 };
 
 enum class CgroupVersion { absent, v1, v2 };
@@ -84,6 +94,8 @@ struct HostFacts {
     std::map<std::string, CgroupVersion> controllers;  // "memory": v1 ...; "io" also stands for v1's blkio
     std::string cgroup_layout;                         // "v1", "v2", "hybrid", "none"
     bool legacy_tiocsti = false;
+    std::map<std::string, bool> link_kinds;  // "dummy" "veth" "bridge" "macvlan" "ipvlan": one could be made; empty: not tried
+    std::vector<InterfaceFact> interfaces;   // of the caller's network namespace
 
     // what is at the paths the profile names
     std::map<std::string, PathFact> paths;  // keyed by the path as the profile has it

@@ -57,6 +57,8 @@ void visit_members(Facts& facts, Visit&& visit) {
     visit("controllers", facts.controllers);
     visit("cgroup_layout", facts.cgroup_layout);
     visit("legacy_tiocsti", facts.legacy_tiocsti);
+    visit("link_kinds", facts.link_kinds);
+    visit("interfaces", facts.interfaces);
     visit("paths", facts.paths);
     visit("root_paths", facts.root_paths);
     visit("passwd", facts.passwd);
@@ -79,6 +81,14 @@ void visit_members(Mount& mount, Visit&& visit) {
     visit("idmappable", mount.idmappable);
 }
 
+template <class Interface, class Visit>
+requires std::is_same_v<std::remove_const_t<Interface>, InterfaceFact>
+void visit_members(Interface& interface, Visit&& visit) {
+    visit("name", interface.name);
+    visit("kind", interface.kind);
+    visit("up", interface.up);
+}
+
 template <class Path, class Visit>
 requires std::is_same_v<std::remove_const_t<Path>, PathFact>
 void visit_members(Path& path, Visit&& visit) {
@@ -95,6 +105,9 @@ void visit_members(Path& path, Visit&& visit) {
     visit("filesystem", path.filesystem);
     visit("idmappable", path.idmappable);
     visit("empty", path.empty);
+    visit("mount", path.mount);
+    visit("locked", path.locked);
+    visit("exposed", path.exposed);
 }
 
 // In the order of the enumerations.

@@ -33,5 +33,7 @@ void probe_root_paths(HostFacts& facts, const ProbeRequest& request, const Root&
 void probe_cgroups(HostFacts& facts, const std::vector<MountInfo>& mounts);
 // probe_security.cpp: seccomp, Landlock, LSMs, keyring, TIOCSTI
 void probe_security(HostFacts& facts);
+// probe_links.cpp: kinds of network links, the host's interfaces
+void probe_links(HostFacts& facts);
 
 }  // namespace sandbox

@@ -29,6 +29,7 @@ Result<HostFacts> probe(const ProbeRequest& asked) {
         if (all) probe_cgroups(facts, mounts);
     }
     if (all) probe_security(facts);
+    if (all) probe_links(facts);
 
     probe_paths(facts, request, idmap);
     if (request.root_layers.empty() && request.root_paths.empty()) return facts;

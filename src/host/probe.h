@@ -17,6 +17,7 @@ struct ProbeRequest {
     bool passwd = false;                   // passwd and group of the sandbox's root
     std::vector<std::string> paths;        // absolute host paths for HostFacts::paths
     std::vector<std::string> idmap_paths;  // those of `paths` whose `idmappable` is wanted
+    std::vector<std::string> upper_paths;  // those of `paths` whose `locked` and `exposed` are wanted
     // The root of the sandbox for root_paths, passwd and group: one directory (rootfs.path, "/" for host), or the layers
     // of an overlay, top first (a whiteout or the first hit decides). Empty: a root without files of its own.
     std::vector<std::string> root_layers;

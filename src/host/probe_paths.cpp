@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -34,6 +36,68 @@ PathFact describe_absence(int error) {
     return fact;
 }
 
+std::uint64_t mount_of(int fd) {
+    struct statx about {};
+    return ::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &about) == 0 ? about.stx_mnt_id : 0;
+}
+
+std::string resolved(int fd) { return read_link(AT_FDCWD, cat("/proc/self/fd/", fd).c_str()); }
+
+std::string folder_above(const std::string& path) {
+    const auto slash = path.rfind('/');
+    return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+// Where something that is missing would come to lie.
+PathFact describe_missing(const std::string& path) {
+    PathFact fact = describe_absence(ENOENT);
+    std::string folder = path;
+    Fd above;
+    while (!above && folder != "/") {
+        folder = folder_above(folder);
+        above.reset(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!above && errno != ENOENT) return fact;
+    }
+    struct stat about {};
+    if (!above || ::fstat(above.get(), &about) != 0) return fact;
+    const std::string rest = path.substr(folder == "/" ? 1 : folder.size() + 1), real = resolved(above.get());
+    fact.resolved = real == "/" ? cat("/", rest) : cat(real, "/", rest);
+    fact.device = about.st_dev;
+    fact.mount = mount_of(above.get());
+    return fact;
+}
+
+// Whether users other than the owner get to what is in `folder`, and a set-uid program is one there. Who is in the group
+// of a folder was let in by the administrator.
+bool lets_others_in(std::string folder) {
+    struct statvfs filesystem {};
+    if (::statvfs(folder.c_str(), &filesystem) != 0 || (filesystem.f_flag & ST_NOSUID) != 0) return false;
+    while (true) {
+        struct stat about {};
+        if (::stat(folder.c_str(), &about) != 0 || (about.st_mode & S_IXOTH) == 0) return false;
+        if (folder == "/") return true;
+        folder = folder_above(folder);
+    }
+}
+
+// A payload that is root can change the mode of the directory itself, so what counts is what is above it. Folders that
+// are missing will be made for the owner alone.
+bool is_exposed(const PathFact& fact) {
+    if (fact.resolved.empty()) return false;
+    const std::string folder = folder_above(fact.resolved);
+    return lets_others_in(folder);
+}
+
+// LockTree of a sandbox that lives. Trying is harmless: whoever would be disturbed wants to write here too.
+bool is_locked(const std::string& path) {
+    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return directory && ::flock(directory.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+bool listed(const std::vector<std::string>& paths, const std::string& path) {
+    return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
 PathFact describe(int fd) {
     struct stat about {};
     if (::fstat(fd, &about) != 0) return describe_absence(errno);
@@ -58,11 +122,18 @@ PathFact describe(int fd) {
 void probe_paths(HostFacts& facts, const ProbeRequest& request, IdmapTrial& idmap) {
     for (const std::string& path : request.paths) {
         const Fd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
-        PathFact fact = fd ? describe(fd.get()) : describe_absence(errno);
-        if (fd) fact.resolved = read_link(AT_FDCWD, cat("/proc/self/fd/", fd.get()).c_str());
+        const int error = errno;
+        PathFact fact = fd ? describe(fd.get()) : error == ENOENT ? describe_missing(path) : describe_absence(error);
+        if (fd) {
+            fact.resolved = resolved(fd.get());
+            fact.mount = mount_of(fd.get());
+        }
+        if (listed(request.upper_paths, path)) {
+            fact.locked = fact.kind == PathKind::directory && is_locked(path);
+            fact.exposed = is_exposed(fact);
+        }
         if (fact.kind == PathKind::directory) fact.empty = is_empty_directory(fd.get());
-        if (fd && std::find(request.idmap_paths.begin(), request.idmap_paths.end(), path) != request.idmap_paths.end())
-            fact.idmappable = idmap.accepts(fd.get());
+        if (fd && listed(request.idmap_paths, path)) fact.idmappable = idmap.accepts(fd.get());
         facts.paths[path] = std::move(fact);
     }
 }

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/text.h"
@@ -34,6 +35,9 @@ void probe_security(HostFacts& facts) {
     const std::string modules = read_file("/sys/kernel/security/lsm").value_or("");
     for (const std::string_view name : split(trim(modules), ','))
         if (!name.empty()) facts.lsm.emplace_back(name);
+    // That file is in securityfs, which need not be mounted.
+    const bool listed = std::find(facts.lsm.begin(), facts.lsm.end(), "apparmor") != facts.lsm.end();
+    if (!listed && read_file("/sys/module/apparmor/parameters/enabled").value_or("").starts_with('Y')) facts.lsm.emplace_back("apparmor");
     // Before Linux 6.2 there is no switch, and TIOCSTI always works.
     facts.legacy_tiocsti = read_number("/proc/sys/dev/tty/legacy_tiocsti").value_or(1) != 0;
 }

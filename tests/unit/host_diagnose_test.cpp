@@ -35,6 +35,8 @@ HostFacts good_host() {
     facts.lsm = {"capability", "apparmor"};
     facts.cgroup_layout = "v2";
     for (const char* name : {"memory", "cpu", "cpuset", "pids", "io", "devices", "freezer"}) facts.controllers[name] = CgroupVersion::v2;
+    for (const char* kind : {"dummy", "veth", "bridge", "macvlan", "ipvlan"}) facts.link_kinds[kind] = true;
+    facts.interfaces = {{"lo", "", true}, {"eth0", "", true}};
     facts.paths["/"].kind = PathKind::directory;
     facts.paths["/"].filesystem = "ext4";
     facts.paths["/"].idmappable = true;
@@ -268,6 +270,48 @@ TEST(Diagnose, NoCgroupsAtAll) {
     facts.controllers.clear();
     EXPECT_EQ(find(facts, "cgroups").state, State::missing);
     EXPECT_THAT(find(facts, "cgroup controller memory").advice, HasSubstr("cgroup_enable=memory"));
+}
+
+TEST(Diagnose, AMissingLinkKindNamesItsModuleAndWhoNeedsIt) {
+    HostFacts facts = good_host();
+    EXPECT_EQ(find(facts, "link kind ipvlan").state, State::ok);
+    facts.link_kinds["ipvlan"] = false;
+    facts.link_kinds["dummy"] = false;
+    facts.link_kinds.erase("veth");
+    const Finding ipvlan = find(facts, "link kind ipvlan");
+    EXPECT_EQ(ipvlan.state, State::missing);
+    EXPECT_THAT(ipvlan.detail, HasSubstr("network.mode ipvlan"));
+    EXPECT_THAT(ipvlan.advice, HasSubstr("sudo modprobe ipvlan"));
+    EXPECT_THAT(ipvlan.advice, HasSubstr("CONFIG_IPVLAN"));
+    EXPECT_EQ(find(facts, "link kind dummy").state, State::limited) << "nothing needs it";
+    EXPECT_EQ(find(facts, "link kind veth").state, State::missing);
+    EXPECT_THAT(find(facts, "link kind veth").detail, HasSubstr("network.mode bridge"));
+    EXPECT_EQ(find(facts, "link kind macvlan").state, State::ok);
+}
+
+TEST(Diagnose, LinkKindsThatCouldNotBeTriedAreNotCalledMissing) {
+    HostFacts facts = good_host();
+    facts.link_kinds.clear();
+    EXPECT_EQ(find(facts, "link kinds").state, State::limited);
+    EXPECT_THAT(find(facts, "link kinds").advice, HasSubstr("root"));
+    for (const Finding& finding : diagnose(facts)) EXPECT_FALSE(finding.what.starts_with("link kind ")) << finding.what;
+}
+
+TEST(Diagnose, InterfacesWithTheirKindAndState) {
+    HostFacts facts = good_host();
+    facts.interfaces = {{"lo", "", true}, {"docker0", "bridge", false}};
+    EXPECT_EQ(find(facts, "interfaces").detail, "lo (up), docker0 (bridge, down)");
+    facts.interfaces.clear();
+    EXPECT_EQ(find(facts, "interfaces").detail, "none");
+}
+
+TEST(Diagnose, WithoutAppArmor) {
+    HostFacts facts = good_host();
+    EXPECT_EQ(find(facts, "AppArmor").state, State::ok);
+    facts.lsm = {"capability", "landlock"};
+    EXPECT_EQ(find(facts, "AppArmor").state, State::limited);
+    EXPECT_THAT(find(facts, "AppArmor").detail, HasSubstr("security.apparmor"));
+    EXPECT_THAT(find(facts, "AppArmor").advice, HasSubstr("CONFIG_SECURITY_APPARMOR"));
 }
 
 TEST(Diagnose, FewDescriptors) {

@@ -46,6 +46,8 @@ HostFacts full_facts() {
     facts.controllers = {{"memory", CgroupVersion::v1}, {"hugetlb", CgroupVersion::v2}, {"net_cls", CgroupVersion::absent}};
     facts.cgroup_layout = "hybrid";
     facts.legacy_tiocsti = true;
+    facts.link_kinds = {{"veth", true}, {"ipvlan", false}};
+    facts.interfaces = {{"eth0", "", true}, {"br0", "bridge", false}};
     facts.paths["/srv"] = {PathKind::directory, 0, "/data/srv", 2049, 1ULL << 63, 0, 0, 1, 2, 01755, "xfs", true, false};
     facts.paths["/dev/kvm"] = {PathKind::character, 0, "/dev/kvm", 5, 6, 10, 232, 0, 107, 0660, "tmpfs", false, true};
     facts.root_paths["/etc"] = {PathKind::absent, 40, "", 0, 0, 0, 0, 0, 0, 0, "", false, true};
@@ -64,6 +66,9 @@ TEST(FactsJson, RoundTripKeepsEveryMember) {
     EXPECT_EQ(again->bounding, 0xffffffffffffffffU);
     EXPECT_EQ(again->subgid, full_facts().subgid);
     EXPECT_EQ(again->controllers, full_facts().controllers);
+    EXPECT_EQ(again->link_kinds, full_facts().link_kinds);
+    EXPECT_EQ(again->interfaces.at(1).kind, "bridge");
+    EXPECT_TRUE(again->interfaces.at(0).up);
     EXPECT_EQ(again->paths.at("/srv").inode, 1ULL << 63);
     EXPECT_EQ(again->paths.at("/srv").kind, PathKind::directory);
     EXPECT_EQ(again->paths.at("/dev/kvm").rdev_minor, 232U);
@@ -132,6 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{R"({"uid_map": [{"inside": 0, "outside": null}]})", "uid_map[0].outside: whole number expected, not null"},
                     Refusal{R"({"paths": {"/x": {"kind": "door"}}})", "paths['/x'].kind: unknown word 'door'"},
                     Refusal{R"({"mounts": [{"target": "/", "idmapable": true}]})", "mounts[0].idmapable: no such fact"},
+                    Refusal{R"({"link_kinds": {"veth": 1}})", "link_kinds['veth']: true or false expected"},
+                    Refusal{R"({"interfaces": [{"name": "lo", "state": "up"}]})", "interfaces[0].state: no such fact"},
                     Refusal{R"({"relaese": ""})", "relaese: no such fact"}));
 
 TEST(FactsJson, SuggestsTheMemberThatWasMeant) {

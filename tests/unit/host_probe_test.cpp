@@ -39,6 +39,8 @@ TEST(Probe, AsksOnlyForWhatIsRequested) {
     EXPECT_THAT(facts->root_entries, IsEmpty());
     EXPECT_THAT(facts->controllers, IsEmpty());
     EXPECT_THAT(facts->paths, IsEmpty());
+    EXPECT_THAT(facts->link_kinds, IsEmpty());
+    EXPECT_THAT(facts->interfaces, IsEmpty());
     EXPECT_FALSE(facts->overlay);
 }
 
