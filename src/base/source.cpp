@@ -5,7 +5,8 @@
 namespace sandbox {
 
 std::uint32_t Sources::add(std::string name, std::string text) {
-    sources_.push_back({std::move(name), std::move(text)});
+    Source& source = sources_.emplace_back(Source{std::move(name), std::move(text), {0}});
+    for (std::size_t end = 0; (end = source.text.find('\n', end)) != std::string::npos;) source.lines.push_back(++end);
     return static_cast<std::uint32_t>(sources_.size() - 1);
 }
 
@@ -18,12 +19,8 @@ std::string_view Sources::text(std::uint32_t source) const {
 }
 
 std::string_view Sources::line(std::uint32_t source, std::uint32_t line) const {
-    std::string_view rest = text(source);
-    for (std::uint32_t n = 1; n < line; ++n) {
-        const auto end = rest.find('\n');
-        if (end == std::string_view::npos) return {};
-        rest.remove_prefix(end + 1);
-    }
+    if (source >= sources_.size() || line == 0 || line > sources_[source].lines.size()) return {};
+    std::string_view rest = std::string_view(sources_[source].text).substr(sources_[source].lines[line - 1]);
     rest = rest.substr(0, rest.find('\n'));
     if (!rest.empty() && rest.back() == '\r') rest.remove_suffix(1);
     return rest;

@@ -52,6 +52,7 @@ class Sources {
     struct Source {
         std::string name;
         std::string text;
+        std::vector<std::size_t> lines;  // where each begins
     };
     std::vector<Source> sources_;
 };

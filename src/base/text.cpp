@@ -240,12 +240,16 @@ std::string printable(std::string_view text) {
     static constexpr std::string_view hex = "0123456789abcdef";
     const bool utf8 = valid_utf8(text);
     std::string out;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if ((byte < 0x20 && c != '\t') || byte == 0x7F || (byte >= 0x80 && !utf8))
+    const auto byte_at = [&](std::size_t i) { return static_cast<unsigned char>(i < text.size() ? text[i] : 0); };
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const unsigned char byte = byte_at(i);
+        // U+0080 to U+009F are controls too: U+009B begins a sequence just as an escape character does.
+        const bool second_of_control = byte >= 0x80 && byte < 0xA0 && i > 0 && byte_at(i - 1) == 0xC2;
+        const bool control = (byte < 0x20 && byte != '\t') || byte == 0x7F || (byte == 0xC2 && byte_at(i + 1) < 0xA0) || second_of_control;
+        if (control || (byte >= 0x80 && !utf8))
             out += cat("\\x", hex[byte >> 4], hex[byte & 15]);
         else
-            out += c;
+            out += text[i];
     }
     return out;
 }

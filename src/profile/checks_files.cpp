@@ -15,6 +15,11 @@ namespace {
 void check_one_root(const Profile& profile, Report& report) {
     const Rootfs& root = profile.rootfs;
     const int given = (root.path ? 1 : 0) + (root.host ? 1 : 0) + (root.overlay ? 1 : 0) + (root.tmpfs ? 1 : 0);
+    if (*root.idmap == IdmapMode::chown && !root.path)
+        report.error("E0406", root.idmap.at, "rootfs.idmap", "only the tree of rootfs.path can be given away with chown",
+                     "auto shows its ids through the sandbox's map and changes nothing");
+    if (*root.idmap == IdmapMode::caller)
+        report.error("E0406", root.idmap.at, "rootfs.idmap", "'caller' is for mounts", "allowed: auto, none, container, chown");
     if (given == 1 || report.failed("rootfs")) return;
     const Position at = root.at.known() ? root.at : report.document();
     if (given == 0)
@@ -161,6 +166,9 @@ void check_mount_keys(const Mount& mount, const std::string& key, Report& report
         report.error("E0406", mount.at, cat(key, ".overlay"), "an overlay needs its layers", "add 'overlay: {lower: [...]}'");
     if (*mount.idmap != IdmapMode::automatic && *mount.idmap != IdmapMode::none && !bind && !overlay)
         report.error("E0406", mount.idmap.at, cat(key, ".idmap"), "only bind and overlay mounts map ids", "remove it");
+    if (*mount.idmap == IdmapMode::chown)
+        report.error("E0406", mount.idmap.at, cat(key, ".idmap"), "only the tree of rootfs.path can be given away with chown",
+                     "auto shows its ids through the sandbox's map and changes nothing");
     if (*mount.type == MountType::cgroup && *mount.mode == AccessMode::rw && mount.mode.at.known() && mount.suid)
         report.error("E0406", mount.mode.at, cat(key, ".suid"), "a cgroup mount has no programs", "remove it");
 }
@@ -189,15 +197,18 @@ void check_mounts(const Profile& profile, Report& report) {
 // A bind of the directory that the mount's own parent hides is made all the same: sources are resolved before anything
 // is mounted. But a mount below a file system that cannot have it is a mistake.
 void check_mount_parents(const Profile& profile, Report& report) {
-    for (std::size_t i = 0; i < profile.mounts.size(); ++i)
-        for (const Mount& parent : profile.mounts) {
-            const std::string &target = *profile.mounts[i].target, &above = *parent.target;
-            if (target.empty() || above.empty() || target == above || !beneath(target, above)) continue;
-            const bool closed = *parent.type == MountType::mqueue || *parent.type == MountType::devpts || *parent.type == MountType::cgroup;
-            if (closed)
-                report.error("E0405", position_of(profile.mounts[i].target, profile.mounts[i].at), cat("mounts[", i, "].target"),
+    std::set<std::string_view> closed;
+    for (const Mount& mount : profile.mounts)
+        if (*mount.type == MountType::mqueue || *mount.type == MountType::devpts || *mount.type == MountType::cgroup)
+            closed.insert(*mount.target);
+    for (std::size_t i = 0; i < profile.mounts.size(); ++i) {
+        const Mount& mount = profile.mounts[i];
+        const std::string_view target = *mount.target;
+        for (auto slash = target.rfind('/'); slash != std::string_view::npos && slash > 0; slash = target.rfind('/', slash - 1))
+            if (const std::string_view above = target.substr(0, slash); closed.contains(above))
+                report.error("E0405", position_of(mount.target, mount.at), cat("mounts[", i, "].target"),
                              cat(quote(target), " is inside ", quote(above), ", where nothing can be mounted"), "choose another target");
-        }
+    }
 }
 
 // ---- files, directories, links

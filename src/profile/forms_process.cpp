@@ -1,6 +1,7 @@
 // User, environment, standard input, scheduling, signals.
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 
 #include "base/text.h"
 #include "profile/forms.h"
@@ -67,9 +68,15 @@ std::string Umask::describe() { return "an octal mask such as \"0022\""; }
 
 namespace {
 
-void set_variable(Environment& environment, std::string name, std::optional<Text> value) {
-    std::erase_if(environment.entries, [&](const EnvironmentEntry& entry) { return entry.name == name; });
-    environment.entries.push_back({std::move(name), std::move(value)});
+// Of several of one name the last counts, where it stands.
+template <class Entry>
+void keep_last(std::vector<Entry>& entries, std::string Entry::*name) {
+    std::unordered_set<std::string_view> seen;
+    std::vector<Entry> kept;
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
+        if (seen.insert((*entry).*name).second) kept.push_back(*entry);
+    std::ranges::reverse(kept);
+    entries = std::move(kept);
 }
 
 bool check_name(Decoder& decoder, Position at, std::uint32_t length, std::string_view name) {
@@ -85,7 +92,8 @@ void decode_variable(Decoder& decoder, const Node& node, Environment& out) {
     const auto equals = text->find('=');
     std::string name = text->substr(0, equals);
     if (!check_name(decoder, node.at, node.length, name)) return;
-    set_variable(out, std::move(name), equals == std::string::npos ? std::nullopt : std::optional(Text(text->substr(equals + 1), node.at)));
+    out.entries.push_back(
+        {std::move(name), equals == std::string::npos ? std::nullopt : std::optional(Text(text->substr(equals + 1), node.at))});
 }
 
 // The list form as a map, so that the two merge.
@@ -103,9 +111,9 @@ void list_to_map(Node& node) {
             value.kind = NodeKind::null;
         else
             value.text.erase(0, equals + 1);
-        std::erase_if(map.entries, [&](const Node::Entry& entry) { return entry.key == name; });
         map.entries.push_back({name, item.at, item.length, std::move(value)});
     }
+    keep_last(map.entries, &Node::Entry::key);
     node = std::move(map);
 }
 
@@ -117,6 +125,7 @@ void EnvironmentForm::decode(Decoder& decoder, const Node& node, Environment& ou
             const Decoder::Inside inside(decoder, i);
             decode_variable(decoder, node.items[i], out);
         }
+        keep_last(out.entries, &EnvironmentEntry::name);
         return;
     }
     if (!node.is_map()) return decoder.wrong_type(node, describe());
@@ -125,7 +134,7 @@ void EnvironmentForm::decode(Decoder& decoder, const Node& node, Environment& ou
         if (!check_name(decoder, entry.at, entry.length, entry.key)) continue;
         std::optional<Text> value;
         if (!entry.value.is_null()) Located<AnyText>::decode(decoder, entry.value, value.emplace());
-        set_variable(out, entry.key, std::move(value));
+        out.entries.push_back({entry.key, std::move(value)});
     }
 }
 Node EnvironmentForm::encode(const Environment& value) {

@@ -77,14 +77,14 @@ VariableScope variables_of(const LoadRequest& request) {
     return scope;
 }
 
+}  // namespace
+
 void sort_by_position(Diagnostics& diagnostics) {
     std::ranges::stable_sort(diagnostics, [](const Diagnostic& a, const Diagnostic& b) {
         const auto place = [](const Diagnostic& d) { return std::tuple(d.at.source, d.at.line, d.at.column); };
         return place(a) < place(b);
     });
 }
-
-}  // namespace
 
 Loaded load_profile(const LoadRequest& request) {
     Loaded loaded;
@@ -98,6 +98,7 @@ Loaded load_profile(const LoadRequest& request) {
     Decoder decoder(loaded.diagnostics, request.directory);
     decode_fields(decoder, *root, &loaded.profile, profile_fields());
     complete_profile(loaded.profile);
+    loaded.decoded = true;
     Report report(loaded.diagnostics, {source, 1, 1});
     check_profile(loaded.profile, report);
     sort_by_position(loaded.diagnostics);

@@ -27,7 +27,10 @@ struct Loaded {
     Sources sources;
     Profile profile;          // complete only when there is no error among the diagnostics
     Diagnostics diagnostics;  // in order of position
+    bool decoded = false;     // the text is a map of keys; what of them was right is in `profile`, the rest has its default
 };
+
+void sort_by_position(Diagnostics& diagnostics);
 
 // Never throws and never touches the system: parse, ${VAR}, decode by the field table, --set, defaults, and all the
 // checks that need no knowledge of the host. Every check runs; three mistakes are three diagnostics.

@@ -21,6 +21,22 @@ std::string_view kind_of(mode_t mode) {
     return "a device";
 }
 
+tl::unexpected<Error> refuse_kind(const std::string& name, mode_t mode) {
+    return fail(cat(name, ": ", kind_of(mode), ", not a file"), "name a YAML file, or '-' for standard input");
+}
+
+// What the kernel's reason leaves out: sockets and some devices cannot be opened at all, and a link can lead to nothing.
+tl::unexpected<Error> refuse_unopened(const std::string& path, int error) {
+    struct stat status {};
+    const std::string name = printable(path);
+    if ((error == ENXIO || error == ENODEV) && ::stat(path.c_str(), &status) == 0) return refuse_kind(name, status.st_mode);
+    std::string hint;
+    if (error == ENOENT && ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
+        hint = "it is a symbolic link, and what it leads to does not exist";
+    if (error == EACCES) hint = "let its owner give you the right to read it";
+    return fail_errno(name, error, std::move(hint));
+}
+
 // Up to the limit and one byte more, which tells that there is more.
 Result<std::string> read_all(int fd, const std::string& name) {
     std::string text;
@@ -42,11 +58,10 @@ Result<std::string> read_profile_text(const std::string& path) {
     if (path == "-") return read_all(STDIN_FILENO, "standard input");
     const std::string name = printable(path);
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) return fail_errno(name, errno);
+    if (!fd) return refuse_unopened(path, errno);
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return fail_errno(name, errno);
-    if (!S_ISREG(status.st_mode))
-        return fail(cat(name, ": ", kind_of(status.st_mode), ", not a file"), "name a YAML file, or '-' for standard input");
+    if (!S_ISREG(status.st_mode)) return refuse_kind(name, status.st_mode);
     return read_all(fd.get(), name);
 }
 
