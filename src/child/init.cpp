@@ -150,6 +150,8 @@ void run_init(Child& child, long payload, int exec_pipe) {
     Init init{child, payload, exec_pipe};
     uint64_t all = ~0ULL;
     sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::ptr(&all), 0, sizeof all);
+    // Out of the caller's process group: what its terminal sends that, the supervisor gets and passes on, in its order.
+    sys::call(SYS_setsid);
     if (!(child.program->init_flags & init_own_pid_namespace)) sys::call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
     const long signals = sys::call(SYS_signalfd4, -1, sys::ptr(&all), sizeof all, 02000000);
     if (signals < 0 || shed(init, static_cast<int>(signals)) < 0) {
