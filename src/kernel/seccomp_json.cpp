@@ -445,6 +445,14 @@ Result<Policy> read_policy(const Node& root, const SeccompRequest& request) {
     return policy;
 }
 
+// Where the byte of this number is, counted from 1: "line 3, column 7".
+std::string place_of(std::string_view text, std::size_t byte) {
+    const std::string_view before = text.substr(0, byte > 0 ? byte - 1 : 0);
+    const auto line = std::ranges::count(before, '\n') + 1;
+    const auto begin = before.rfind('\n');
+    return cat("line ", line, ", column ", before.size() - (begin == std::string_view::npos ? 0 : begin + 1) + 1);
+}
+
 }  // namespace
 
 Result<Policy> json_policy(const SeccompRequest& request) {
@@ -452,7 +460,7 @@ Result<Policy> json_policy(const SeccompRequest& request) {
         const Json text = Json::parse(request.json);
         return read_policy({text, ""}, request);
     } catch (const Json::parse_error& error) {
-        return fail(cat("the seccomp profile is not JSON: byte ", error.byte, " is not expected there"));
+        return fail(cat("the seccomp profile is not JSON: ", place_of(request.json, error.byte), " is not expected there"));
     } catch (const Json::exception& error) {
         return fail(cat("the seccomp profile cannot be read: ", lower(error.what())));
     }

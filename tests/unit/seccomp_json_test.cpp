@@ -178,7 +178,7 @@ TEST(SeccompJson, MistakesNameThePath) {
     const auto rule = [](std::string_view text) {
         return message(cat(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [)", text, "]}"));
     };
-    EXPECT_EQ(message("{"), "the seccomp profile is not JSON: byte 2 is not expected there");
+    EXPECT_EQ(message("{"), "the seccomp profile is not JSON: line 1, column 2 is not expected there");
     EXPECT_EQ(message("[]"), "the seccomp profile: must be an object");
     EXPECT_EQ(message("{}"), "the seccomp profile: 'defaultAction' is missing");
     EXPECT_EQ(message(R"({"defaultAction": "SCMP_ACT_ALOW"})"), "defaultAction: no action is named 'SCMP_ACT_ALOW'");
