@@ -78,6 +78,11 @@ long open_terminal(Child& child, const ChildOp& op) {
     if (other < 0) return other;
     result = sys::call(SYS_fchown, other, static_cast<long>(op.x), -1);
     if (result < 0) return result;
+    // Before the payload: it looks at the size as it begins, and a change later would be a signal.
+    const unsigned short size[4] = {static_cast<unsigned short>(op.y), static_cast<unsigned short>(op.y >> 16),
+                                    static_cast<unsigned short>(op.y >> 32), static_cast<unsigned short>(op.y >> 48)};
+    result = sys::call(SYS_ioctl, master, TIOCSWINSZ, sys::ptr(size));
+    if (result < 0) return result;
     child.fill(op.slot2, other);
     send_record(child, RecordKind::terminal, op.step, 0, 0, static_cast<int>(master));
     sys::call(SYS_close, master);  // the supervisor alone holds it: its death hangs the terminal up

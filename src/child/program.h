@@ -43,7 +43,8 @@ enum class OpKind : uint16_t {
     sysctl,          // a ("net/core/somaxconn") = b, in the /proc that slot holds
     loopback_up,
     new_keyring,  // session keyring named a
-    open_pty,     // in the devpts beneath root path a: slot = master, slot2 = the other end; the master goes to the parent
+    open_pty,     // in the devpts beneath root path a: slot = master, slot2 = the other end; the master goes to the parent.
+                  // Owner x; size y: rows, columns and both in pixels, 16 bits each from the lowest
     console,      // the terminal in slot is shown at path a
     sync,         // tells the parent and waits for an answer (tests stop here)
     // ---- from here on in the payload's process

@@ -31,8 +31,11 @@ struct LaunchFlags {
 // A profile that was found and read; an error when it could not be (validate: exit 2).
 [[nodiscard]] Result<Loaded> load(const ProfileOptions& options);
 
-// The facts that this profile needs, and the diagnostics of checking it against them.
+// The facts of the host that this profile needs.
 [[nodiscard]] Result<HostFacts> probe_for(const Profile& profile);
+// The same, and adds to the diagnostics what is wrong with the profile on this host. It has to be decoded; that it has
+// mistakes already does not matter, so that the user sees all of them at once.
+[[nodiscard]] Result<HostFacts> examine(Loaded& loaded);
 [[nodiscard]] CallerContext caller_context();
 [[nodiscard]] Result<StateRoot> open_state(bool create);
 

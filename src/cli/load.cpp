@@ -1,9 +1,13 @@
 // Finding and reading a profile, and looking at the host for it.
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "base/fd.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
@@ -68,6 +72,14 @@ std::string runtime_directory() {
     return root ? *root : std::string();
 }
 
+// 0 where it cannot be read: then nobody has changed it either.
+std::int64_t own_oom_score() {
+    const Fd file(open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC));
+    char buffer[16];
+    const ssize_t size = file ? read(file.get(), buffer, sizeof buffer) : 0;
+    return parse_int(trim(std::string_view(buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0))))).value_or(0);
+}
+
 }  // namespace
 
 Result<Loaded> load(const ProfileOptions& options) {
@@ -100,6 +112,7 @@ Result<HostFacts> probe_for(const Profile& profile) {
     request.user_namespace = needs.user_namespace;
     request.passwd = needs.passwd;
     request.paths = needs.paths;
+    request.upper_paths = needs.upper_paths;
     request.root_layers = needs.root_layers;
     request.root_paths = needs.root_paths;
     return probe(request);
@@ -107,8 +120,15 @@ Result<HostFacts> probe_for(const Profile& profile) {
 
 CallerContext caller_context() {
     CallerContext caller;
+    caller.oom_score_adj = own_oom_score();
     for (char** entry = environ; entry && *entry; ++entry) caller.environment.emplace_back(*entry);
     for (int stream = 0; stream < 3; ++stream) caller.terminal[stream] = isatty(stream) == 1;
+    winsize size{};
+    for (int stream = 0; stream < 3; ++stream)
+        if (caller.terminal[stream] && ioctl(stream, TIOCGWINSZ, &size) == 0) {
+            caller.size = {size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel};
+            break;
+        }
     return caller;
 }
 

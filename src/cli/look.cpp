@@ -30,13 +30,11 @@ struct Ready {
 std::optional<Ready> make_ready(const ProfileOptions& options) {
     auto loaded = load(options);
     if (!loaded) return print(loaded.error()), std::nullopt;
+    Result<HostFacts> facts;
+    if (loaded->decoded) facts = examine(*loaded);
     print(loaded->diagnostics, loaded->sources);
-    if (has_errors(loaded->diagnostics)) return std::nullopt;
-    auto facts = probe_for(loaded->profile);
     if (!facts) return print(facts.error()), std::nullopt;
-    const Diagnostics problems = check_against_host(loaded->profile, *facts);
-    print(problems, loaded->sources);
-    if (has_errors(problems)) return std::nullopt;
+    if (has_errors(loaded->diagnostics)) return std::nullopt;
     return Ready{std::move(*loaded), std::move(*facts)};
 }
 
@@ -52,17 +50,17 @@ int verb_validate(const std::vector<std::string>& profiles, const std::vector<st
             code = 2;
             continue;
         }
-        Diagnostics diagnostics = loaded->diagnostics;
-        if (!has_errors(diagnostics)) {
-            auto facts = probe_for(loaded->profile);
-            if (!facts) return print(facts.error()), 2;
-            for (Diagnostic& d : check_against_host(loaded->profile, *facts)) diagnostics.push_back(std::move(d));
-        }
+        Result<HostFacts> facts;
+        if (loaded->decoded) facts = examine(*loaded);
         if (json)
-            for (const Diagnostic& d : diagnostics) all.push_back(as_json(d, loaded->sources));
+            for (const Diagnostic& d : loaded->diagnostics) all.push_back(as_json(d, loaded->sources));
         else
-            print(diagnostics, loaded->sources);
-        if (has_errors(diagnostics) && code == 0) code = 1;
+            print(loaded->diagnostics, loaded->sources);
+        if (!facts) {
+            print(facts.error());
+            code = 2;
+        }
+        if (has_errors(loaded->diagnostics) && code == 0) code = 1;
     }
     if (json) write_out(dump(all));
     return code;
@@ -95,7 +93,10 @@ int verb_doctor(const std::string& profile, bool json) {
     request.everything = true;
     auto facts = probe(request);
     if (!facts) return print(facts.error()), exit_launcher;
-    if (json) return write_out(facts_to_json(*facts)), 0;
+    if (json) {
+        write_out(cat(trim(facts_to_json(*facts)), "\n"));
+        return profile.empty() || make_ready({profile, {}, {}, {}}) ? 0 : 1;
+    }
     std::string out;
     for (const Finding& finding : diagnose(*facts)) {
         const char* state = finding.state == Finding::State::ok        ? "ok      "

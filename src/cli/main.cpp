@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
+#include <span>
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -40,7 +42,7 @@ void add_up(CLI::App& app, Words& w, int& code, const std::string& name) {
     verb->add_flag("--no-tty", w.launch.no_terminal, "give the command no terminal")->excludes("--tty");
     verb->add_option("--result", w.launch.result, "write how it ended to FILE, as JSON")->type_name("FILE");
     verb->add_flag("-q,--quiet", w.launch.quiet, "say nothing but errors");
-    verb->add_flag("-v,--verbose", w.launch.verbose, "say each step as it happens");
+    verb->add_flag("-v,--verbose", w.launch.verbose, "say each step as it happens")->excludes("--quiet");
     verb->callback([&w, &code, unique] {
         if (unique && w.profile.name.empty()) w.profile.name = cat("run-", getpid());
         code = verb_up(w.profile, w.launch);
@@ -83,27 +85,108 @@ void add_look(CLI::App& app, Words& w, int& code) {
         // app.help() would give the help of the verb that was parsed, which is this one.
         if (w.help_verb.empty()) return write_out(app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal));
         const auto found = app.get_subcommands([&w](const CLI::App* verb) { return verb->get_name() == w.help_verb; });
-        if (found.empty()) throw CLI::ValidationError("help", cat("there is no verb ", quote(w.help_verb)));
         write_out(found.front()->help(app.get_name()));
     });
 }
+
+bool takes_command(std::string_view verb) { return verb == "up" || verb == "run" || verb == "plan" || verb == "config"; }
 
 // Verbs of the command line's contract that this version does not have yet.
 constexpr std::string_view later_verbs[] = {"create",  "start",  "profiles", "new",  "audit", "ps",     "ls",        "inspect", "top",
                                             "stats",   "events", "logs",     "exec", "stop",  "kill",   "pause",     "wait",    "resume",
                                             "restart", "down",   "update",   "cp",   "diff",  "matrix", "completion"};
 
-// What is wrong with the verb itself; empty when nothing is.
-std::string verb_mistake(const CLI::App& app, const std::string& verb) {
-    if (verb.empty() || verb.starts_with('-')) return {};
-    std::vector<std::string_view> names;
+// Options of the contract that this version does not have yet.
+struct LaterOption {
+    std::string_view verb, option;
+};
+constexpr LaterOption later_options[] = {
+    {"up", "-d"}, {"up", "--detach"}, {"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
+
+// What is wrong with the command line, and what to do about it.
+struct Mistake {
+    std::string text, hint;
+};
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& known, std::string_view otherwise) {
+    const auto near = nearest(word, std::vector<std::string_view>(known.begin(), known.end()));
+    return near ? cat("did you mean ", quote(*near), "?") : std::string(otherwise);
+}
+
+std::optional<Mistake> verb_mistake(const CLI::App& app, const std::string& verb) {
     std::vector<std::string> known;
     for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
     if (std::ranges::find(known, verb) != known.end()) return {};
-    if (std::ranges::find(later_verbs, verb) != std::end(later_verbs)) return cat(quote(verb), " is not supported yet by this version");
-    names.assign(known.begin(), known.end());
-    const auto near = nearest(verb, names);
-    return cat("there is no verb ", quote(verb), near ? cat("; did you mean ", quote(*near), "?") : std::string());
+    if (std::ranges::find(later_verbs, verb) != std::end(later_verbs))
+        return Mistake{cat(quote(verb), " is not supported yet by this version"), "sandbox help lists what is"};
+    return Mistake{cat("there is no verb ", quote(printable(verb))), did_you_mean(verb, known, "sandbox help lists the verbs")};
+}
+
+Mistake unknown_option(const CLI::App& verb, const std::string& option) {
+    for (const LaterOption& later : later_options)
+        if (later.verb == verb.get_name() && later.option == option)
+            return {cat("option ", quote(option), " of ", verb.get_name(), " is not supported yet by this version"), "leave it out"};
+    std::vector<std::string> known;
+    for (const CLI::Option* each : verb.get_options())
+        for (const std::string& name : each->get_lnames()) known.push_back(cat("--", name));
+    const std::string of = verb.get_parent() ? cat(" of ", verb.get_name()) : std::string();
+    const std::string help =
+        verb.get_parent() ? cat("sandbox help ", verb.get_name(), " lists them") : std::string("sandbox help lists them");
+    return {cat("there is no option ", quote(printable(option)), of), did_you_mean(option, known, help)};
+}
+
+// Whether the word is one of flags in one letter each, "-qv".
+bool is_row_of_flags(const CLI::App& verb, const std::string& word) {
+    if (word.size() < 3 || word[1] == '-') return false;
+    return std::all_of(word.begin() + 1, word.end(), [&verb](char letter) {
+        const CLI::Option* flag = verb.get_option_no_throw(std::string{'-', letter});
+        return flag && flag->get_items_expected_max() == 0;
+    });
+}
+
+// Looks at the words after a verb before the library does: it knows neither what is meant nor what comes later.
+std::optional<Mistake> word_mistake(const CLI::App& verb, std::span<const std::string> words) {
+    long room = 0;
+    for (const CLI::Option* each : verb.get_options())
+        if (each->get_positional()) room += each->get_items_expected_max();
+    const std::string help = cat("sandbox help ", verb.get_name());
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (word.size() < 2 || word[0] != '-') {
+            if (--room < 0)
+                return Mistake{cat(quote(printable(word)), " is one word too many for ", verb.get_name()),
+                               takes_command(verb.get_name()) ? "the words of a command come after --" : help};
+            continue;
+        }
+        const auto equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+        const std::string name = word.substr(0, equals);
+        const CLI::Option* option = verb.get_option_no_throw(name);
+        if (!option) {
+            if (is_row_of_flags(verb, word)) continue;
+            return unknown_option(verb, name);
+        }
+        const bool flag = option->get_items_expected_max() == 0;
+        if (flag && equals != std::string::npos) return Mistake{cat(quote(name), " takes no value"), help};
+        if (!flag && equals == std::string::npos && ++i == words.size())
+            return Mistake{cat(quote(name), " needs a value: ", option->get_type_name()), help};
+    }
+    return {};
+}
+
+std::optional<Mistake> find_mistake(const CLI::App& app, const std::vector<std::string>& words, bool command) {
+    if (words.empty()) return Mistake{"a verb is missing", "sandbox help lists the verbs; sandbox up PROFILE starts a sandbox"};
+    const std::string& verb = words.front();
+    if (verb.starts_with('-')) return app.get_option_no_throw(verb) ? std::nullopt : std::optional(unknown_option(app, verb));
+    if (auto mistake = verb_mistake(app, verb)) return mistake;
+    if (verb == "help" && words.size() > 1 && !words[1].starts_with('-'))
+        if (auto mistake = verb_mistake(app, words[1])) return mistake;
+    if (command && !takes_command(verb)) return Mistake{cat(verb, " takes no command after --"), cat("sandbox help ", verb)};
+    return word_mistake(*app.get_subcommand(verb), std::span(words).subspan(1));
+}
+
+int refuse(const Mistake& mistake) {
+    write_err(cat("sandbox: error: ", mistake.text, "\n  hint: ", mistake.hint, "\n"));
+    return exit_launcher;
 }
 
 // Everything after the first "--" is the command's, untouched.
@@ -123,6 +206,7 @@ int main(int argc, char** argv) {
     std::vector<std::string> words(argv + 1, argv + argc);
     Words w;
     int code = 0;
+    const bool command = std::ranges::find(words, "--") != words.end();
     w.profile.command = take_command(words);
     CLI::App app{"Runs programs in sandboxes that a YAML profile describes.", "sandbox"};
     app.require_subcommand(1);
@@ -136,19 +220,17 @@ int main(int argc, char** argv) {
         for (const char* name : {"up", "run"}) add_up(app, w, code, name);
         add_look(app, w, code);
     }
-    if (const std::string mistake = verb_mistake(app, verb); !mistake.empty()) {
-        write_err(cat("sandbox: ", mistake, "\n  hint: sandbox help\n"));
-        return exit_launcher;
-    }
+    if (const auto mistake = find_mistake(app, words, command)) return refuse(*mistake);
     std::reverse(words.begin(), words.end());
     try {
         app.parse(words);
     } catch (const CLI::Success& asked) {
         app.exit(asked);
         return 0;
+    } catch (const CLI::RequiredError&) {
+        return refuse({cat(verb, " needs a PROFILE"), "a file, a name on the search path, or - for standard input"});
     } catch (const CLI::ParseError& error) {
-        write_err(cat("sandbox: ", error.what(), "\n  hint: sandbox help, or sandbox help VERB\n"));
-        return exit_launcher;
+        return refuse({lower(error.what()), cat("sandbox help ", verb)});
     }
     return code;
 }

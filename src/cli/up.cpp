@@ -25,6 +25,8 @@ Status write_result(const std::string& path, const Outcome& o) {
                                       {"user_s", o.user_s},
                                       {"system_s", o.system_s},
                                       {"memory_peak_bytes", o.memory_peak_bytes},
+                                      {"pids_peak", nullptr},  // only a control group counts these two
+                                      {"oom_kills", nullptr},
                                       {"skipped", o.skipped}};
     const std::string text = json.dump(2) + "\n", beside = cat(path, ".", getpid(), ".new");
     const Fd file(open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
@@ -64,44 +66,51 @@ int finish(const Outcome& outcome, const LaunchFlags& flags) {
     return outcome.exit_code;
 }
 
-}  // namespace
+// The launcher failed; what there is to say has been said.
+Outcome failed(int code = exit_launcher) {
+    Outcome outcome;
+    outcome.exit_code = code;
+    return outcome;
+}
 
-int verb_up(const ProfileOptions& options, const LaunchFlags& flags) {
+Outcome launch(const ProfileOptions& options, const LaunchFlags& flags) {
     auto loaded = load(options);
-    if (!loaded) return print(loaded.error()), exit_launcher;
+    if (!loaded) return print(loaded.error()), failed();
     Profile& profile = loaded->profile;
-    if (has_errors(loaded->diagnostics)) return print(loaded->diagnostics, loaded->sources), exit_launcher;
     if (flags.terminal) profile.process.tty = Switch::on;
     if (flags.no_terminal) profile.process.tty = Switch::off;
 
     // First of all: what a dead launcher left could look like part of the host.
-    clean_leftovers(flags.quiet);
+    if (!has_errors(loaded->diagnostics)) clean_leftovers(flags.quiet);
 
-    auto facts = probe_for(profile);
-    if (!facts) return print(facts.error(), loaded->sources), exit_launcher;
-    const Diagnostics problems = check_against_host(profile, *facts);
-    if (!flags.quiet) print(loaded->diagnostics, loaded->sources);
-    if (!flags.quiet || has_errors(problems)) print(problems, loaded->sources);
-    if (has_errors(problems)) return exit_launcher;
+    Result<HostFacts> facts;
+    if (loaded->decoded) facts = examine(*loaded);
+    if (!flags.quiet || has_errors(loaded->diagnostics)) print(loaded->diagnostics, loaded->sources);
+    if (!facts) return print(facts.error(), loaded->sources), failed();
+    if (has_errors(loaded->diagnostics)) return failed();
 
     const Plan plan = make_plan(profile, *facts, caller_context());
     auto root = open_state(true);
-    if (!root) return print(root.error(), loaded->sources), exit_launcher;
+    if (!root) return print(root.error(), loaded->sources), failed();
     LaunchOptions how;
     how.verbose = flags.verbose;
     auto outcome = run_sandbox(plan, *facts, *root, how);
-    if (!outcome) {
-        print(outcome.error(), loaded->sources);
-        static_cast<void>(root->remove_if_unused());
-        Outcome failed;
-        failed.exit_code = exit_code_of(outcome.error());
-        if (!flags.result.empty())
-            if (auto written = write_result(flags.result, failed); !written) print(written.error());
-        return failed.exit_code;
+    if (outcome) {
+        outcome->skipped.insert(outcome->skipped.begin(), plan.left_out.begin(), plan.left_out.end());
+        return std::move(*outcome);
     }
+    print(outcome.error(), loaded->sources);
+    static_cast<void>(root->remove_if_unused());
+    return failed(exit_code_of(outcome.error()));
+}
+
+}  // namespace
+
+int verb_up(const ProfileOptions& options, const LaunchFlags& flags) {
+    const Outcome outcome = launch(options, flags);
     if (!flags.result.empty())
-        if (auto written = write_result(flags.result, *outcome); !written) print(written.error());
-    return finish(*outcome, flags);
+        if (auto written = write_result(flags.result, outcome); !written) print(written.error());
+    return finish(outcome, flags);
 }
 
 }  // namespace sandbox

@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -130,13 +131,47 @@ Status undo_target(const JournalEntry& entry) {
 
 // ---- owners of a tree
 
+using IdLines = std::vector<IdMapLine>;
+
+// Inside ids on disk become outside ids, or the other way round.
 struct Shift {
-    std::uint32_t from, to, count;
-    [[nodiscard]] std::uint32_t apply(std::uint32_t id) const { return id >= from && id - from < count ? id - from + to : id; }
+    IdLines uid, gid;
+    bool back = false;
+
+    static bool holds(std::uint32_t first, std::uint32_t count, std::uint32_t id) { return id >= first && id - first < count; }
+    [[nodiscard]] std::uint32_t apply(const IdLines& map, std::uint32_t id) const {
+        for (const IdMapLine& line : map) {
+            const std::uint32_t from = back ? line.outside : line.inside, to = back ? line.inside : line.outside;
+            if (holds(from, line.count, id)) return id - from + to;
+        }
+        return id;
+    }
 };
 
+std::string to_text(const IdLines& map) {
+    std::string text;
+    for (const IdMapLine& line : map) text += cat(text.empty() ? "" : " ", line.inside, ":", line.outside, ":", line.count);
+    return text;
+}
+
+std::optional<IdLines> to_map(std::string_view text) {
+    IdLines map;
+    for (const std::string_view line : split(text, ' ')) {
+        const auto parts = split(line, ':');
+        std::uint32_t numbers[3];
+        if (parts.size() != 3) return std::nullopt;
+        for (std::size_t i = 0; i < 3; ++i) {
+            const auto n = number(parts[i]);
+            if (!n || *n > ~std::uint32_t(0)) return std::nullopt;
+            numbers[i] = static_cast<std::uint32_t>(*n);
+        }
+        map.push_back({numbers[0], numbers[1], numbers[2]});
+    }
+    return map;
+}
+
 Status shift_one(int directory, const char* name, const Shift& shift, const struct stat& info) {
-    const std::uint32_t uid = shift.apply(info.st_uid), gid = shift.apply(info.st_gid);
+    const std::uint32_t uid = shift.apply(shift.uid, info.st_uid), gid = shift.apply(shift.gid, info.st_gid);
     if (uid == info.st_uid && gid == info.st_gid) return {};
     // chown(2) clears set-uid bits and file capabilities of what is not a directory: they are put back.
     char capability[64];
@@ -150,7 +185,10 @@ Status shift_one(int directory, const char* name, const Shift& shift, const stru
     return {};
 }
 
-Status shift_tree(int directory, const Shift& shift, dev_t device) {
+using Visit = std::function<Status(int directory, const char* name, const struct stat& info)>;
+
+// Everything below an open directory on its file system, what is in a directory before the directory.
+Status visit_below(int directory, dev_t device, const Visit& visit) {
     const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(dup(directory)), closedir);
     if (!list) return fail_errno("read a directory", errno);
     while (const dirent* entry = readdir(list.get())) {
@@ -161,29 +199,45 @@ Status shift_tree(int directory, const Shift& shift, dev_t device) {
         if (S_ISDIR(info.st_mode)) {
             const Fd below(openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
             if (!below) return fail_errno(quote(name), errno);
-            if (auto done = shift_tree(below.get(), shift, device); !done) return pass(done, entry->d_name);
+            if (auto done = visit_below(below.get(), device, visit); !done) return pass(done, entry->d_name);
         }
-        if (auto done = shift_one(directory, entry->d_name, shift, info); !done) return done;
+        if (auto done = visit(directory, entry->d_name, info); !done) return done;
     }
     return {};
 }
 
-Status shift_whole(const std::string& path, const Shift& shift, const Fields* identity) {
+Status visit_tree(const std::string& path, const Fields* identity, const Visit& visit) {
     const Fd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root) return identity && errno == ENOENT ? Status() : fail_errno(quote(path), errno);
     struct stat info {};
     if (fstat(root.get(), &info) != 0) return fail_errno(quote(path), errno);
     if (identity && !same(info, *identity)) return {};
-    if (auto done = shift_tree(root.get(), shift, info.st_dev); !done) return pass(done, quote(path));
-    return shift_one(root.get(), "", shift, info);
+    if (auto done = visit_below(root.get(), info.st_dev, visit); !done) return pass(done, quote(path));
+    return visit(root.get(), "", info);
+}
+
+Status shift_whole(const std::string& path, const Shift& shift, const Fields* identity) {
+    return visit_tree(path, identity,
+                      [&](int directory, const char* name, const struct stat& info) { return shift_one(directory, name, shift, info); });
 }
 
 Status undo_owner(const JournalEntry& entry) {
     const Fields& f = entry.undo.fields;
-    const auto base = number(field(f, "base")), count = number(field(f, "count"));
-    if (!base || !count) return fail("the record of the owners is damaged");
-    const Shift back{static_cast<std::uint32_t>(*base), 0, static_cast<std::uint32_t>(*count)};
-    return shift_whole(std::string(field(f, "path")), back, &f);
+    const auto uid = to_map(field(f, "uid")), gid = to_map(field(f, "gid"));
+    if (!uid || !gid) return fail("the record of the owners is damaged");
+    return shift_whole(std::string(field(f, "path")), {*uid, *gid, true}, &f);
+}
+
+// What has an outside id before it is given away could not be told from the rest when that is given back.
+Status refuse_taken(const std::string& path, const Shift& shift) {
+    const auto taken = [](const IdLines& map, std::uint32_t id) {
+        return std::ranges::any_of(map, [id](const IdMapLine& l) { return l.inside != l.outside && Shift::holds(l.outside, l.count, id); });
+    };
+    return visit_tree(path, nullptr, [&](int, const char* name, const struct stat& info) -> Status {
+        if (!taken(shift.uid, info.st_uid) && !taken(shift.gid, info.st_gid)) return {};
+        return fail(cat(quote(name), " has an owner or group among the outside ids of id_map already"),
+                    "choose other outside ids: when it is given back, it would be taken for one of the rest");
+    });
 }
 
 // ---- terminal
@@ -289,6 +343,9 @@ Status make_host_directory(Recorder& recorder, const step::MakeHostDirectory& wh
         if (!S_ISDIR(info.st_mode)) return fail(cat(quote(what.path), " is not a directory"));
         return {};
     }
+    // Folders above it too, for the caller alone: set-uid programs that a payload leaves below must not be in others' reach.
+    if (const auto slash = what.path.rfind('/'); slash > 0)
+        if (auto made = make_host_directory(recorder, {what.path.substr(0, slash), 0700, false}); !made) return made;
     std::string name;
     auto parent = open_parent_of(what.path, name);
     if (!parent) return pass(parent);
@@ -311,10 +368,24 @@ struct TargetPlace {
     Fields root;  // path and identity of the tree's root
 };
 
-Result<Fields> make_at(const TargetPlace& place, int parent, const std::string& name, bool directory, const std::string& link) {
+// The mode as written whatever the umask, by descriptor and never through a link. Ids are those on disk; what the profile gives
+// to nobody else stays its maker's.
+Status dress_directory(int parent, const std::string& name, std::uint32_t perm, const step::MakeTarget* owned) {
+    const Fd made(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!made) return fail_errno(quote(name), errno);
+    if (owned && (owned->uid != 0 || owned->gid != 0) && fchown(made.get(), owned->uid, owned->gid) != 0)
+        return fail_errno(
+            cat("give ", quote(name), " to ", owned->uid, ":", owned->gid), errno,
+            errno == EPERM ? "only root can give a folder of the host away: mount a tmpfs above it, or leave uid and gid out" : "");
+    return fchmod(made.get(), perm) == 0 ? Status() : fail_errno(quote(name), errno);
+}
+
+Result<Fields> make_at(const TargetPlace& place, int parent, const std::string& name, bool directory, bool last) {
+    const std::string& link = place.what.link;
+    const bool is_link = last && !link.empty();
     struct stat info {};
     int made = 0;
-    if (!link.empty())
+    if (is_link)
         made = symlinkat(link.c_str(), parent, name.c_str());
     else if (directory)
         made = mkdirat(parent, name.c_str(), 0755);
@@ -323,6 +394,12 @@ Result<Fields> make_at(const TargetPlace& place, int parent, const std::string& 
     if (made != 0 || fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         return fail_errno(cat("make ", quote(name), " in ", quote(place.what.host)), errno,
                           errno == EROFS ? "make it by hand: the tree is on a read-only file system" : "");
+    if (is_link || !directory) return identify(info);
+    auto dressed = last ? dress_directory(parent, name, place.what.perm, &place.what) : dress_directory(parent, name, 0755, nullptr);
+    if (!dressed) {
+        unlinkat(parent, name.c_str(), AT_REMOVEDIR);
+        return pass(dressed);
+    }
     return identify(info);
 }
 
@@ -339,8 +416,7 @@ Status make_part(const TargetPlace& place, const std::string& path, bool last) {
     undo.fields.emplace_back("path", path);
     const std::string name = path.substr(slash + 1);
     if (auto free = refuse_dangling(parent.get(), name, path); !free) return free;
-    return place.recorder.carry_out(undo,
-                                    [&] { return make_at(place, parent.get(), name, directory, last ? place.what.link : std::string()); });
+    return place.recorder.carry_out(undo, [&] { return make_at(place, parent.get(), name, directory, last); });
 }
 
 }  // namespace
@@ -357,13 +433,15 @@ Status make_target(Recorder& recorder, const step::MakeTarget& what, int tree) {
     return make_part(place, what.path, true);
 }
 
-Status shift_owner(Recorder& recorder, const std::string& path, std::uint32_t base, std::uint32_t count) {
+Status shift_owner(Recorder& recorder, const std::string& path, const std::vector<IdMapLine>& uid, const std::vector<IdMapLine>& gid) {
     struct stat info {};
     if (stat(path.c_str(), &info) != 0) return fail_errno(quote(path), errno);
+    const Shift shift{uid, gid};
+    if (auto free = refuse_taken(path, shift); !free) return free;
     Undo undo{"restore-owner", identify(info)};
-    undo.fields.insert(undo.fields.end(), {{"path", path}, {"base", std::to_string(base)}, {"count", std::to_string(count)}});
+    undo.fields.insert(undo.fields.end(), {{"path", path}, {"uid", to_text(uid)}, {"gid", to_text(gid)}});
     return recorder.carry_out(undo, [&]() -> Result<Fields> {
-        if (auto done = shift_whole(path, {0, base, count}, nullptr); !done) return pass(done);
+        if (auto done = shift_whole(path, shift, nullptr); !done) return pass(done);
         return Fields{};
     });
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernel/idmap.h"
 #include "plan/step.h"
 #include "state/journal.h"
 
@@ -32,8 +33,8 @@ struct Recorder {
 Status make_host_directory(Recorder& recorder, const step::MakeHostDirectory& what);
 // `tree` is the detached clone of what.host.
 Status make_target(Recorder& recorder, const step::MakeTarget& what, int tree);
-// Ids 0..count-1 on disk become base..base+count-1.
-Status shift_owner(Recorder& recorder, const std::string& path, std::uint32_t base, std::uint32_t count);
+// Inside ids on disk become outside ids.
+Status shift_owner(Recorder& recorder, const std::string& path, const std::vector<IdMapLine>& uid, const std::vector<IdMapLine>& gid);
 // Sets the terminal on descriptor 0 to raw input.
 Status make_terminal_raw(Recorder& recorder);
 

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -166,9 +167,10 @@ class Launch {
     }
     Status run(const step::ShiftOwner& s) {
         Recorder r = recorder();
-        const auto base = outside(0);
-        if (!base) return fail("the id map has no root", "rootfs.idmap: chown needs inside id 0 in id_map");
-        return shift_owner(r, s.path, *base, lease_size);
+        for (const Step& step : plan_.steps)
+            if (const auto* map = std::get_if<step::WriteIdMap>(&step.action))
+                return shift_owner(r, s.path, placed(map->uid), placed(map->gid));
+        return fail("there is no id map to give the files to");
     }
     Status run(const step::OpenTree& s) {
         auto tree = clone_tree(s.path, s.recursive);
@@ -211,11 +213,16 @@ class Launch {
     }
     Status run(const step::MakeTarget& s) {
         Recorder r = recorder();
-        if (s.slot != no_slot) return make_target(r, s, slot(s.slot).get());
+        step::MakeTarget on_disk = s;
+        if (!s.mapped && (s.uid != 0 || s.gid != 0)) {
+            on_disk.uid = outside(s.uid).value_or(0);
+            on_disk.gid = outside_gid(s.gid).value_or(0);
+        }
+        if (s.slot != no_slot) return make_target(r, on_disk, slot(s.slot).get());
         // An ordinary user's tree is cloned inside, later; here it is looked up with that user's own rights.
         const Fd tree(open(s.host.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!tree) return fail_errno(quote(s.host), errno);
-        return make_target(r, s, tree.get());
+        return make_target(r, on_disk, tree.get());
     }
     static std::vector<MountOption> options_of(const std::vector<FsOption>& options) {
         std::vector<MountOption> out;
@@ -244,13 +251,13 @@ class Launch {
         const auto owner = [&](const char* name, std::uint32_t uid, std::uint32_t gid) {
             return fchownat(dev, name, outside(uid).value_or(0), outside_gid(gid).value_or(0), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0;
         };
+        for (const std::string& folder : s.folders)
+            if (mkdirat(dev, folder.c_str(), 0755) != 0 || !owner(folder.c_str(), 0, 0))
+                return fail_errno(cat("make /dev/", folder), errno);
         for (const DeviceNode& node : s.nodes)
             if (mknodat(dev, node.name.c_str(), (node.character ? S_IFCHR : S_IFBLK) | node.perm, makedev(node.major, node.minor)) != 0 ||
                 !owner(node.name.c_str(), node.uid, node.gid))
                 return fail_errno(cat("make the device node ", node.name), errno);
-        for (const std::string& folder : s.folders)
-            if (mkdirat(dev, folder.c_str(), 0755) != 0 || !owner(folder.c_str(), 0, 0))
-                return fail_errno(cat("make /dev/", folder), errno);
         for (const auto& [link, target] : s.links)
             if (symlinkat(target.c_str(), dev, link.c_str()) != 0 || !owner(link.c_str(), 0, 0))
                 return fail_errno(cat("make /dev/", link), errno);
@@ -343,6 +350,13 @@ class Launch {
             if (inside >= r.inside && inside - r.inside < r.count) return r.outside + (inside - r.inside);
         return std::nullopt;
     }
+    // The host's id of who makes what the sandbox has: its root, or whoever is mapped first (step::WorkAs).
+    std::uint32_t maker(bool uid) const {
+        if (const auto root = through(0, uid)) return *root;
+        for (const Step& step : plan_.steps)
+            if (const auto* map = std::get_if<step::WriteIdMap>(&step.action)) return placed(uid ? map->uid : map->gid).front().outside;
+        return 0;
+    }
     // The host's id of an id inside; the same id without a user namespace.
     std::optional<std::uint32_t> outside(std::uint32_t inside) const { return through(inside, true); }
     std::optional<std::uint32_t> outside_gid(std::uint32_t inside) const { return through(inside, false); }
@@ -385,16 +399,17 @@ Status Launch::build_overlay(const step::BuildOverlay& s) {
         layers.upper = "upper";
         layers.work = "work";
         if (mkdirat(tmpfs.get(), "upper", 0755) != 0 || mkdirat(tmpfs.get(), "work", 0700) != 0 ||
-            fchownat(tmpfs.get(), "upper", outside(0).value_or(0), outside_gid(0).value_or(0), 0) != 0 ||
-            fchmodat(tmpfs.get(), "upper", 0755, 0) != 0)
+            fchownat(tmpfs.get(), "upper", maker(true), maker(false), 0) != 0 || fchmodat(tmpfs.get(), "upper", 0755, 0) != 0)
             return fail_errno("make upper and work on a tmpfs", errno);
     }
     std::vector<MountOption> options = options_of(s.options);
     // Who mounts an overlay is who creates in it: over id-mapped layers, the sandbox's own root.
     std::optional<ActingAs> acting;
     if (s.upper_tree != no_slot && user_namespace_) {
-        acting.emplace(outside(0).value_or(0), outside_gid(0).value_or(0));
-        if (!acting->valid()) return fail("the sandbox's root has no id on the host", "an overlay on disk needs inside id 0 in id_map");
+        const auto uid = outside(0), gid = outside_gid(0);
+        if (uid && gid) acting.emplace(*uid, *gid);
+        if (!acting || !acting->valid())
+            return fail("the sandbox's root has no id on the host", "an overlay on disk needs inside id 0 in id_map");
     }
     Result<Fd> merged;
     if (!overlay_by_descriptor_) {
@@ -413,6 +428,11 @@ Status Launch::build_overlay(const step::BuildOverlay& s) {
         merged = new_filesystem("overlay", all, s.attributes);
     }
     if (!merged) return pass(merged);
+    // Where the kernel cannot use upper or work it goes on without them and says so in its log alone.
+    struct statvfs about {};
+    if (layers.upper_tree >= 0 && fstatvfs(merged->get(), &about) == 0 && (about.f_flag & ST_RDONLY) != 0 &&
+        (s.attributes & MOUNT_ATTR_RDONLY) == 0)
+        return fail("the kernel cannot write to upper and work, and made the overlay read-only", "its log says why (dmesg)");
     slot(s.slot) = std::move(*merged);
     for (const Slot layer : s.lower) slot(layer).reset();
     return {};

@@ -16,7 +16,6 @@
 #include "kernel/seccomp.h"
 
 namespace sandbox {
-namespace {
 
 constexpr std::size_t largest_input = 16U << 20;
 
@@ -36,12 +35,20 @@ Result<std::string> read_input(const std::string& path) {
     return text;
 }
 
+namespace {
+
 // Ops and their pool while they grow.
 class Lowering {
    public:
     explicit Lowering(const HostFacts& facts) : facts_(facts) { pool_.push_back('\0'); }
 
     std::uint32_t step = 0;
+
+    // Host-side steps have no part in the child's program. Before its use: clang 14 forgets to emit it otherwise.
+    template <class HostStep>
+    Status add(const HostStep&) {
+        return {};
+    }
 
     Status lower(const Action& action) {
         return std::visit([this](const auto& a) -> Status { return this->add(a); }, action);
@@ -136,6 +143,10 @@ class Lowering {
     }
     Status add(const step::SetPropagation& s) {
         op(OpKind::propagation).x = MS_REC | (s.slave ? MS_SLAVE : MS_PRIVATE);
+        return {};
+    }
+    Status add(const step::ShareMounts&) {
+        op(OpKind::propagation).x = MS_REC | MS_SHARED;
         return {};
     }
     Status add(const step::WorkAs& s) {
@@ -312,6 +323,8 @@ class Lowering {
         ChildOp& o = op(OpKind::open_pty, no_slot, s.slot);
         o.a = path;
         o.x = s.uid;
+        o.y =
+            s.size.rows | std::uint64_t(s.size.columns) << 16 | std::uint64_t(s.size.x_pixels) << 32 | std::uint64_t(s.size.y_pixels) << 48;
         return {};
     }
     Status add(const step::ShowConsole& s) {
@@ -436,11 +449,6 @@ class Lowering {
         arguments.envp = words(s.environment);
         const std::uint32_t at = array(&arguments, 1);
         op(OpKind::exec).b = at;
-        return {};
-    }
-    // Host-side steps have no part in the child's program.
-    template <class HostStep>
-    Status add(const HostStep&) {
         return {};
     }
 

@@ -9,6 +9,9 @@
 
 namespace sandbox {
 
+// What is in a file of the host that a profile names; an error if it is no regular file or larger than 16 MiB.
+[[nodiscard]] Result<std::string> read_input(const std::string& path);
+
 // The program's bytes, ready for a memfd. Reads what steps name on the host (contents of files, a seccomp profile) and
 // compiles the filter: everything that could fail fails here, before the first effect. `sync_at` makes the child stop
 // and ask before that step (tests); no_step: never.

@@ -55,14 +55,16 @@ struct Context {
     Identity identity;
     UserFacts user;
     TargetTree tree{};  // where a path inside comes to lie
-    // The phases of a plan, joined in this order at the end.
-    std::vector<Step> before{}, clone{}, after{}, setup{}, finish{}, payload{};
+    // The phases of a plan, joined in this order at the end. In `entry` the child opens trees of the host: of "/" a clone would
+    // have with it what setup stacks on that, and who lives under a mount at "/" counts as chrooted (user_namespaces(7), EPERM).
+    std::vector<Step> before{}, clone{}, after{}, entry{}, setup{}, finish{}, payload{};
     Slot next_slot = 0;
     std::vector<Slot> sent{};  // slots that the parent fills for the child
     Slot root = no_slot, proc = no_slot, scratch_files = no_slot, cover_file = no_slot, cover_folder = no_slot, terminal = no_slot;
     std::vector<Sealed> sealed{};
     std::uint32_t files_made = 0;
     std::set<std::string> present{};  // targets that are there for sure
+    std::set<Slot> mapped_trees{};    // host trees that show the id on disk as the same id inside
 
     Slot slot() { return next_slot++; }
     // A slot that the parent fills and sends.
@@ -92,7 +94,14 @@ struct Context {
 // identity.cpp
 [[nodiscard]] Identity decide_identity(const Profile& profile, const HostFacts& facts, Mistake* mistake);
 [[nodiscard]] bool is_private(const Namespace& ns);
+// policy.unsupported: warn. The profile less what check_against_host has warned about.
+[[nodiscard]] Profile without_unsupported(Profile profile, const HostFacts& facts);
 [[nodiscard]] bool makes_network(const Profile& profile);
+// plan_mounts.cpp: whether a node of our own in /dev can stand for a device; whether it has to, because the profile gives a
+// number, an owner or a mode, or because the host's node would belong to nobody inside.
+[[nodiscard]] bool can_make_node(const Profile& profile, const Identity& identity, const Device& device);
+[[nodiscard]] bool makes_node(const Profile& profile, const Identity& identity, const Device& device);
+[[nodiscard]] bool has_own_looks(const Device& device);
 // plan_streams.cpp: whether there is a /dev/pts inside that a terminal can be opened in.
 [[nodiscard]] bool has_terminals(const Profile& profile);
 

@@ -12,6 +12,7 @@ void add_overlay(FactNeeds& needs, const Overlay& overlay) {
     for (const Text& lower : overlay.lower) needs.paths.push_back(*lower);
     if (overlay.upper_is_tmpfs()) return;
     needs.paths.push_back(*overlay.upper);
+    needs.upper_paths.push_back(*overlay.upper);
     needs.paths.push_back(overlay.work ? **overlay.work : cat(*overlay.upper, ".work"));
 }
 

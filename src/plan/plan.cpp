@@ -2,6 +2,8 @@
 
 #include "plan/plan.h"
 
+#include <optional>
+
 #include "plan/context.h"
 
 namespace sandbox {
@@ -42,9 +44,12 @@ Step sandbox_step(std::string id, Position origin, std::string text, Action acti
     return {std::move(id), Side::sandbox, std::move(text), {}, origin, false, std::move(action)};
 }
 
-Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller) {
+Plan make_plan(const Profile& asked, const HostFacts& facts, const CallerContext& caller) {
     Plan plan;
-    plan.name = *profile.name;
+    plan.name = *asked.name;
+    std::optional<Profile> reduced;
+    if (asked.warn_unsupported) reduced = without_unsupported(asked, facts);
+    const Profile& profile = reduced ? *reduced : asked;
     Context context{profile, facts, caller, plan, decide_identity(profile, facts, nullptr), look_up_user(profile, facts, nullptr)};
 
     leave_out_groups(context);
@@ -67,6 +72,7 @@ Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerConte
     plan.steps.push_back(sandbox_step(
         "receive", {}, context.identity.own_user_namespace ? "wait for the id maps and take the descriptors" : "take the descriptors",
         step::Receive{context.sent}));
+    move_all(plan.steps, context.entry);
     move_all(plan.steps, context.setup);
     move_all(plan.steps, context.finish);
     move_all(plan.steps, context.payload);

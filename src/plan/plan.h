@@ -12,10 +12,12 @@
 
 namespace sandbox {
 
-// What of the caller goes into a plan beside the profile: its environment and which of its streams are terminals.
+// What of the caller goes into a plan beside the profile: its environment, which of its streams are terminals.
 struct CallerContext {
     std::vector<std::string> environment;  // "K=V"
     bool terminal[3] = {false, false, false};
+    TerminalSize size{};             // of the first of them
+    std::int64_t oom_score_adj = 0;  // which a child has as well
 };
 
 // How the supervisor looks after the payload.
@@ -35,21 +37,24 @@ struct Plan {
     std::string name;
     std::vector<Step> steps;
     Supervision supervision;
-    std::uint32_t slots = 0;         // how many were given out
-    std::vector<Slot> kept;          // locks that init holds as long as it lives
-    std::vector<std::string> notes;  // what was decided for this host and is worth a line
+    std::uint32_t slots = 0;            // how many were given out
+    std::vector<Slot> kept;             // locks that init holds as long as it lives
+    std::vector<std::string> notes;     // what was decided for this host and is worth a line
+    std::vector<std::string> left_out;  // of these, what is optional and cannot be had: the report at the end says it again
 };
 
 // What must be known of the host before planning: paths to look at and features to try (host/probe.h takes it).
 struct FactNeeds {
     bool mounts = false, overlay = false, user_namespace = false, passwd = false;
-    std::vector<std::string> paths, root_layers, root_paths;
+    std::vector<std::string> paths, upper_paths, root_layers, root_paths;
 };
 [[nodiscard]] FactNeeds fact_needs(const Profile& profile);
 
 // The mistakes that can be seen only with the host at hand: missing sources, a lower inside an upper through a link, ids
 // that are not mapped, a kernel that lacks a feature. All of them, before anything is done.
 [[nodiscard]] Diagnostics check_against_host(const Profile& profile, const HostFacts& facts);
+// Only what is wrong with the files and directories that the profile names: true also of a profile that has other mistakes.
+[[nodiscard]] Diagnostics check_named_files(const Profile& profile, const HostFacts& facts);
 
 // A profile that passed both checks gives a plan that can be executed.
 [[nodiscard]] Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller);

@@ -35,13 +35,15 @@ std::string joined(const std::string& host, const std::string& relative) {
 }
 
 // What the parent makes on the host for the sandbox, and takes away again.
-void make_on_host(Context& c, const Landing& landing, bool directory, std::uint32_t perm, std::string link, Position at) {
+void make_on_host(Context& c, const Landing& landing, const Directory& d, bool directory, std::string link, Position at) {
     plan_tree_lock(c, landing.host, at);
     const std::string place = joined(landing.host, landing.relative);
     const std::string what = !link.empty() ? "a link" : directory ? "a folder" : "an empty file";
+    step::MakeTarget make{
+        c.parent_mounts() ? landing.slot : no_slot, landing.host, landing.relative, directory, d.perm, std::move(link), d.uid, d.gid,
+        c.mapped_trees.contains(landing.slot)};
     c.before.push_back(host_step(cat("target:", place), at, cat("make ", what, " at ", place, " if nothing is there"),
-                                 "remove it if it was made and is empty",
-                                 step::MakeTarget{c.parent_mounts() ? landing.slot : no_slot, landing.host, landing.relative, directory, perm, std::move(link)}));
+                                 "remove it if it was made and is empty", std::move(make)));
 }
 
 // Whether what lies at `path` in the root is what the facts were asked for.
@@ -84,11 +86,25 @@ void plan_file(Context& c, const File& file) {
     c.setup.push_back(sandbox_step(cat("file:", path), file.path.at, cat("mount it on ", path), step::Attach{slot, path, false}));
 }
 
+// A folder that the host has already stays as it is.
+bool is_kept(Context& c, const Directory& d) {
+    const PathFact* fact = fact_at(c, *d.path);
+    if (!fact || fact->kind != PathKind::directory) return false;
+    if (fact->mode == d.perm) return true;
+    c.plan.notes.push_back(cat("dirs:", *d.path, " is there already and keeps its mode ", format_mode(fact->mode)));
+    c.plan.left_out.push_back(
+        cat("dirs:", *d.path, ": mode ", format_mode(d.perm), ": it is there already, with mode ", format_mode(fact->mode)));
+    return true;
+}
+
 void plan_directory(Context& c, const Directory& d) {
     const Landing landing = c.tree.find(*d.path);
-    if (landing.ground == Ground::host) return make_on_host(c, landing, true, d.perm, {}, d.path.at);
+    if (landing.ground == Ground::host) {
+        if (is_root_tree(c, landing, *d.path) && is_kept(c, d)) return;
+        return make_on_host(c, landing, d, true, {}, d.path.at);
+    }
     if (landing.ground == Ground::guarded) {
-        if (!missing(c, *d.path)) return;
+        if (is_kept(c, d)) return;
         plan_mirror(c, *d.path, d.path.at);
     }
     c.setup.push_back(sandbox_step(cat("dir:", *d.path), d.path.at, cat("make the folder ", *d.path),
@@ -97,7 +113,7 @@ void plan_directory(Context& c, const Directory& d) {
 
 void plan_symlink(Context& c, const Symlink& link) {
     const Landing landing = c.tree.find(*link.path);
-    if (landing.ground == Ground::host) return make_on_host(c, landing, false, 0, *link.target, link.path.at);
+    if (landing.ground == Ground::host) return make_on_host(c, landing, {}, false, *link.target, link.path.at);
     if (landing.ground == Ground::guarded) {
         if (!missing(c, *link.path)) return;
         plan_mirror(c, *link.path, link.path.at);
@@ -142,7 +158,7 @@ void plan_target(Context& c, const std::string& path, bool directory, Position a
     } else if (landing.ground != Ground::memory) {
         // With the facts at hand a step for what is there already is left out; the parent looks again all the same.
         if (is_root_tree(c, landing, path) && !missing(c, path)) return;
-        return make_on_host(c, landing, directory, directory ? 0755 : 0644, {}, at);
+        return make_on_host(c, landing, {}, directory, {}, at);
     }
     const std::string id = cat("target:", path);
     if (directory)

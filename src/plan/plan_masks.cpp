@@ -53,6 +53,10 @@ void plan_masks(Context& c) {
         c.finish.push_back(std::move(step));
     }
     c.finish.push_back(sandbox_step("pivot", {}, "enter the root and let go of the old one", step::Pivot{c.root}));
+    // Only now: pivot_root(2) refuses a root that is shared.
+    if (*p.rootfs.propagation == Propagation::shared)
+        c.finish.push_back(sandbox_step("rootfs.shared", p.rootfs.propagation.at, "share the mounts with namespaces that are made inside",
+                                        step::ShareMounts{}));
 }
 
 }  // namespace sandbox

@@ -54,13 +54,19 @@ Slot new_filesystem(Context& c, const std::string& target, std::string type, std
     return slot;
 }
 
-void mount_kernel(Context& c, const std::string& target, const char* type, std::vector<FsOption> options, std::uint64_t attributes,
+Slot mount_kernel(Context& c, const std::string& target, const char* type, std::vector<FsOption> options, std::uint64_t attributes,
                   bool by_parent, Position at, bool optional = false) {
     plan_target(c, target, true, at);
     const Slot slot = new_filesystem(c, target, type, std::move(options), attributes, by_parent, at, optional);
     attach(c, target, slot, cat("mount a fresh ", type, " on ", target), at, optional, true);
     c.tree.mount(target, std::string_view(type) == "tmpfs" ? Ground::memory : Ground::kernel);
     if (std::string_view(type) == "proc" && !optional && !(attributes & MOUNT_ATTR_RDONLY)) c.proc = slot;
+    return slot;
+}
+
+void leave_out(Context& c, std::string_view kind, const std::string& source, const std::string& target) {
+    c.plan.left_out.push_back(cat(kind, ":", target, ": ", source, " is missing"));
+    c.plan.notes.push_back(cat(kind, ":", target, " is left out: ", source, " is missing, and optional"));
 }
 
 // What is optional and not there.
@@ -70,6 +76,9 @@ bool is_left_out(const Context& c, const std::string& source, bool optional) {
 }
 bool is_left_out(const Context& c, const Mount& m) { return *m.type == MountType::bind && is_left_out(c, *m.source, m.optional); }
 bool is_left_out(const Context& c, const Device& d) { return !d.major && is_left_out(c, *d.path, d.optional); }
+bool is_made(const Context& c, const Device& d) {
+    return makes_node(c.profile, c.identity, d) && !is_left_out(c, d) && (d.major || c.facts.paths.contains(*d.path));
+}
 
 // ---- the user's mounts
 
@@ -77,7 +86,7 @@ void plan_bind(Context& c, const Mount& m) {
     const auto fact = c.facts.paths.find(*m.source);
     const bool directory = fact == c.facts.paths.end() || fact->second.kind == PathKind::directory;
     if (is_left_out(c, m)) {
-        c.plan.notes.push_back(cat("mounts: ", *m.source, " is missing and optional: ", *m.target, " is left out"));
+        leave_out(c, "mount", *m.source, *m.target);
         return;
     }
     if (m.create) plan_target(c, *m.target, directory, m.target.at);
@@ -113,8 +122,12 @@ void plan_cgroup(Context& c, const Mount& m) {
     const std::uint64_t attributes = plain | (*m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0);
     const bool foreign = !is_private(c.profile.namespaces.cgroup);
     const bool unified = c.facts.cgroup_layout == "v2";
-    if (unified) return mount_kernel(c, *m.target, "cgroup2", {}, attributes, foreign, m.at, m.optional);
-    mount_kernel(c, *m.target, "tmpfs", {{"mode", "0755"}}, plain, false, m.at, m.optional);
+    if (unified) {
+        mount_kernel(c, *m.target, "cgroup2", {}, attributes, foreign, m.at, m.optional);
+        return;
+    }
+    const Slot folder = mount_kernel(c, *m.target, "tmpfs", {{"mode", "0755"}}, plain, false, m.at, m.optional);
+    if (*m.mode == AccessMode::ro) c.sealed.push_back({folder, *m.target, m.at, m.optional});
     for (const auto& [controller, version] : c.facts.controllers)
         if (version == CgroupVersion::v1)
             mount_kernel(c, cat(*m.target, "/", controller), "cgroup", {{controller, {}, true}}, attributes, foreign, m.at, true);
@@ -142,15 +155,18 @@ void plan_user_mount(Context& c, const Mount& m) {
         case MountType::overlay: return plan_overlay_mount(c, m);
         case MountType::cgroup: return plan_cgroup(c, m);
         case MountType::proc:
-            return mount_kernel(c, *m.target, "proc", proc_options(c.profile), plain | readonly, !is_private(c.profile.namespaces.pid),
-                                m.at, m.optional);
+            mount_kernel(c, *m.target, "proc", proc_options(c.profile), plain | readonly, !is_private(c.profile.namespaces.pid), m.at,
+                         m.optional);
+            return;
         case MountType::sysfs:
-            return mount_kernel(c, *m.target, "sysfs", {}, plain | readonly, !makes_network(c.profile), m.at, m.optional);
+            mount_kernel(c, *m.target, "sysfs", {}, plain | readonly, !makes_network(c.profile), m.at, m.optional);
+            return;
         case MountType::mqueue:
-            return mount_kernel(c, *m.target, "mqueue", {}, plain | readonly, !is_private(c.profile.namespaces.ipc), m.at, m.optional);
+            mount_kernel(c, *m.target, "mqueue", {}, plain | readonly, !is_private(c.profile.namespaces.ipc), m.at, m.optional);
+            return;
         case MountType::devpts:
-            return mount_kernel(c, *m.target, "devpts", devpts_options(c), (plain & ~std::uint64_t(MOUNT_ATTR_NODEV)) | readonly, false,
-                                m.at, m.optional);
+            mount_kernel(c, *m.target, "devpts", devpts_options(c), (plain & ~std::uint64_t(MOUNT_ATTR_NODEV)) | readonly, false, m.at,
+                         m.optional);
     }
 }
 
@@ -158,8 +174,10 @@ void plan_user_mount(Context& c, const Mount& m) {
 
 void plan_proc(Context& c) {
     const Profile& p = c.profile;
-    if (*p.proc.mode == ProcMode::fresh)
-        return mount_kernel(c, "/proc", "proc", proc_options(p), plain, !is_private(p.namespaces.pid), p.proc.mode.at);
+    if (*p.proc.mode == ProcMode::fresh) {
+        mount_kernel(c, "/proc", "proc", proc_options(p), plain, !is_private(p.namespaces.pid), p.proc.mode.at);
+        return;
+    }
     if (*p.proc.mode == ProcMode::none) return;
     plan_target(c, "/proc", true, p.proc.mode.at);
     const Slot slot =
@@ -172,8 +190,10 @@ void plan_proc(Context& c) {
 // A fresh sysfs shows a network namespace: without root it can be had for the sandbox's own only, and only where the
 // host's is not covered in part. The host's own, read-only, tells no more than the host's network does.
 void plan_sys(Context& c) {
-    if (c.parent_mounts() || (makes_network(c.profile) && c.facts.sysfs_mountable))
-        return mount_kernel(c, "/sys", "sysfs", {}, plain | MOUNT_ATTR_RDONLY, !makes_network(c.profile), {});
+    if (c.parent_mounts() || (makes_network(c.profile) && c.facts.sysfs_mountable)) {
+        mount_kernel(c, "/sys", "sysfs", {}, plain | MOUNT_ATTR_RDONLY, !makes_network(c.profile), {});
+        return;
+    }
     plan_target(c, "/sys", true, {});
     const Slot slot =
         plan_host_tree(c, "/sys", "/sys", true, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, true}, {}, false);
@@ -189,6 +209,23 @@ constexpr std::pair<const char*, const char*> device_links[] = {{"fd", "/proc/se
                                                                 {"stderr", "/proc/self/fd/2"},
                                                                 {"ptmx", "pts/ptmx"}};
 
+// The node of a device: its numbers are the profile's, or those that the host's node has.
+DeviceNode node_of(const Context& c, const Device& d) {
+    const std::string name = d.target->substr(std::string_view("/dev/").size());
+    if (d.major) return {name, *d.type != DeviceType::block, *d.major, *d.minor, d.perm.value_or(0660), d.uid, d.gid};
+    const PathFact& fact = c.facts.paths.at(*d.path);
+    return {name, fact.kind != PathKind::block, fact.rdev_major, fact.rdev_minor, d.perm.value_or(fact.mode), d.uid, d.gid};
+}
+
+void add_node(step::BuildDev& build, DeviceNode node) {
+    for (auto slash = node.name.find('/'); slash != std::string::npos; slash = node.name.find('/', slash + 1)) {
+        const std::string folder = node.name.substr(0, slash);
+        if (std::ranges::find(build.folders, folder) == build.folders.end()) build.folders.push_back(folder);
+    }
+    std::erase_if(build.nodes, [&node](const DeviceNode& other) { return other.name == node.name; });
+    build.nodes.push_back(std::move(node));
+}
+
 // Nodes of our own where the launcher may make them, numbers as in devices.txt of the kernel.
 void plan_dev_by_parent(Context& c) {
     constexpr std::pair<std::uint32_t, std::uint32_t> numbers[] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}};
@@ -196,20 +233,22 @@ void plan_dev_by_parent(Context& c) {
     for (std::size_t i = 0; i < std::size(device_names); ++i)
         build.nodes.push_back({device_names[i], true, numbers[i].first, numbers[i].second});
     for (const auto& [link, target] : device_links) build.links.emplace_back(link, target);
-    std::string names = "null zero full random urandom tty";
-    for (const Device& d : c.profile.devices) {
-        if (!d.major) continue;
-        build.nodes.push_back({d.target->substr(5), *d.type != DeviceType::block, *d.major, *d.minor, d.perm.value_or(0660), d.uid, d.gid});
-        names += cat(" ", build.nodes.back().name);
-    }
-    for (const char* folder : {"/dev/pts", "/dev/shm", "/dev/mqueue"}) c.present.insert(folder);
+    for (const Device& d : c.profile.devices)
+        if (is_made(c, d)) add_node(build, node_of(c, d));
+    std::string names;
+    for (const DeviceNode& node : build.nodes) names += cat(" ", node.name);
+    for (const std::string& folder : build.folders) c.present.insert("/dev/" + folder);
     const Slot slot = build.slot;
-    c.before.push_back(host_step("dev.build", c.profile.dev.mode.at, cat("make a /dev with ", names), {}, std::move(build)));
+    c.before.push_back(host_step("dev.build", c.profile.dev.mode.at, cat("make a /dev with", names), {}, std::move(build)));
     plan_target(c, "/dev", true, {});
     attach(c, "/dev", slot, "mount it on /dev", c.profile.dev.mode.at, false, true);
     c.tree.mount("/dev", Ground::memory);
     c.sealed.push_back({slot, "/dev"});
 }
+
+// A node of the host: read-only says nothing about the device behind it, but keeps the node's owner and mode from a payload
+// whose root is the one that owns it.
+constexpr std::uint64_t host_node = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
 
 // Without the right to make nodes, the host's own are shown one by one.
 void plan_dev_by_child(Context& c) {
@@ -219,13 +258,9 @@ void plan_dev_by_child(Context& c) {
     std::vector<std::pair<const char*, Slot>> nodes;
     for (const char* name : device_names) {
         nodes.emplace_back(name, c.slot());
-        c.setup.push_back(sandbox_step(cat("dev.open:", name), at, cat("open the host's /dev/", name),
-                                       step::OpenTreeInside{nodes.back().second,
-                                                            cat("/dev/", name),
-                                                            no_slot,
-                                                            true,
-                                                            false,
-                                                            {MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE, false}}));
+        c.setup.push_back(sandbox_step(
+            cat("dev.open:", name), at, cat("open the host's /dev/", name),
+            step::OpenTreeInside{nodes.back().second, cat("/dev/", name), no_slot, true, false, {host_node, 0, MS_PRIVATE, false}}));
     }
     c.setup.push_back(
         sandbox_step("fs.new:/dev", at, "make a tmpfs file system",
@@ -278,15 +313,14 @@ void plan_dev_parts(Context& c, std::vector<Pending>& pending) {
 
 void plan_device(Context& c, const Device& d) {
     const Position at = d.path.at;
-    if (d.major) return;  // made with the rest of /dev
+    if (is_made(c, d)) return;  // with the rest of /dev
     if (is_left_out(c, d)) {
-        c.plan.notes.push_back(cat("devices: ", *d.path, " is missing and optional: it is left out"));
+        leave_out(c, "device", *d.path, *d.target);
         return;
     }
     plan_target(c, *d.target, false, at);
-    const std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-    const Slot slot = plan_host_tree(c, *d.path, *d.target, false, IdmapMode::none, false,
-                                     {attributes, MOUNT_ATTR_NODEV, MS_PRIVATE, false}, at, d.optional);
+    const Slot slot = plan_host_tree(c, *d.path, *d.target, false, IdmapMode::none, false, {host_node, MOUNT_ATTR_NODEV, MS_PRIVATE, false},
+                                     at, d.optional);
     attach(c, *d.target, slot, cat("show the device ", *d.path, " as ", *d.target), at, d.optional, false);
     c.tree.mount(*d.target, Ground::kernel);
 }
@@ -315,9 +349,27 @@ void plan_mirrors(Context& c, const std::vector<Pending>& pending) {
         if (needs_mirror(c, path)) plan_mirror(c, path, at);
 }
 
+bool is_built_in(std::string_view name) {
+    return std::ranges::any_of(device_links, [name](const auto& link) { return name == link.first; });
+}
+
 std::size_t depth(const std::string& path) { return path == "/" ? 0 : static_cast<std::size_t>(std::ranges::count(path, '/')); }
 
 }  // namespace
+
+bool can_make_node(const Profile& profile, const Identity& identity, const Device& d) {
+    const std::string& target = *d.target;
+    if (!identity.privileged || *profile.dev.mode != DevMode::minimal || !beneath(target, "/dev") || target == "/dev") return false;
+    const auto hidden_by = [&target](std::string_view folder) { return beneath(target, folder); };
+    if (hidden_by("/dev/pts") || hidden_by("/dev/shm") || hidden_by("/dev/mqueue") || is_built_in(target.substr(5))) return false;
+    return std::ranges::none_of(profile.mounts, [&](const Mount& m) { return hidden_by(*m.target); });
+}
+
+bool makes_node(const Profile& profile, const Identity& identity, const Device& d) {
+    return can_make_node(profile, identity, d) && (d.major || identity.own_user_namespace || has_own_looks(d));
+}
+
+bool has_own_looks(const Device& d) { return d.perm || d.uid != 0 || d.gid != 0; }
 
 void plan_mounts(Context& c) {
     if (c.root == no_slot) return;
@@ -336,7 +388,8 @@ void plan_mounts(Context& c) {
         std::erase_if(pending, [&m](const Pending& other) { return other.target == *m.target; });
         pending.push_back({*m.target, [&c, &m] { plan_user_mount(c, m); }, m.create && !is_left_out(c, m), m.target.at});
     }
-    for (const Device& d : p.devices) pending.push_back({*d.target, [&c, &d] { plan_device(c, d); }, !is_left_out(c, d), d.path.at});
+    for (const Device& d : p.devices)
+        pending.push_back({*d.target, [&c, &d] { plan_device(c, d); }, !is_left_out(c, d) && !is_made(c, d), d.path.at});
     std::ranges::stable_sort(pending, {}, [](const Pending& mount) { return depth(mount.target); });
     plan_mirrors(c, pending);
     for (const Pending& mount : pending) mount.plan();

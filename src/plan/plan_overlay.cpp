@@ -40,8 +40,9 @@ std::vector<FsOption> options_of(const Overlay& overlay, bool unprivileged) {
 // Directories of the host that the overlay writes to: made, locked against a second writer.
 void plan_upper(Context& c, const Overlay& overlay, const std::string& label) {
     const std::string upper = *overlay.upper, work = work_of(overlay);
-    c.before.push_back(host_step(cat("overlay.upper:", label), overlay.upper.at, cat("make ", upper, " if it is missing"),
-                                 "remove it if it was made and is empty", step::MakeHostDirectory{upper, 0755, false}));
+    c.before.push_back(host_step(cat("overlay.upper:", label), overlay.upper.at,
+                                 cat("make ", upper, " if it is missing, in folders of mode 0700"), "remove it if it was made and is empty",
+                                 step::MakeHostDirectory{upper, 0755, false}));
     // What init holds, a payload with CAP_SYS_PTRACE can open; the parent makes that harmless where it may mount.
     const Slot lock = c.directory_lock_slot();
     c.before.push_back(host_step(cat("overlay.lock:", label), overlay.upper.at, cat("lock ", upper, " against a second writer"), {},

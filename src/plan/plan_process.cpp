@@ -1,6 +1,8 @@
 // Limits and scheduling of the payload. What needs privileges on the host the parent does, by process id, before the
 // sandbox is let go.
 
+#include <linux/capability.h>
+
 #include <sys/personality.h>
 
 #include "plan/context.h"
@@ -13,11 +15,18 @@ void tune(Context& c, const char* id, Position at, std::string text, step::TuneP
     c.after.push_back(host_step(id, at, std::move(text), {}, std::move(what)));
 }
 
+// 0 is what a process has that nobody touched. A session may have raised it, which not everybody may take back.
+void plan_oom_score(Context& c, const At<std::int64_t>& score) {
+    const std::int64_t own = c.caller.oom_score_adj;
+    if (*score == own) return;
+    if (*score == 0 && own > 0 && !(c.facts.capabilities >> CAP_SYS_RESOURCE & 1))
+        return c.plan.notes.push_back(cat("oom-score: the caller's ", own, " is kept: lowering it needs CAP_SYS_RESOURCE"));
+    tune(c, "oom-score", score.at, cat("set the OOM score adjustment to ", *score), {step::Tuning::oom_score, *score, 0, {}});
+}
+
 void plan_scheduling(Context& c) {
     const Process& p = c.profile.process;
-    if (*p.oom_score_adj != 0 || p.oom_score_adj.at.known())
-        tune(c, "oom-score", p.oom_score_adj.at, cat("set the OOM score adjustment to ", *p.oom_score_adj),
-             {step::Tuning::oom_score, *p.oom_score_adj, 0, {}});
+    plan_oom_score(c, p.oom_score_adj);
     if (p.nice) tune(c, "nice", p.nice->at, cat("set the nice value to ", **p.nice), {step::Tuning::nice, **p.nice, 0, {}});
     if (p.scheduler)
         tune(c, "scheduler", p.scheduler->at, "set the scheduling policy",

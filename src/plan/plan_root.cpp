@@ -38,7 +38,7 @@ Slot plan_path(Context& c) {
 // outside. An unprivileged child can clone the tree only whole (mount_namespaces(7)), and covers them.
 Slot plan_host(Context& c) {
     const Rootfs& root = c.profile.rootfs;
-    const bool readonly = **root.host == AccessMode::ro;
+    const bool readonly = **root.host == AccessMode::ro || root.readonly;
     const MountAttributes attributes = root_attributes(c, readonly, true);
     const Slot slot = plan_host_tree(c, "/", "/", !c.parent_mounts(), *root.idmap, false, attributes, root.host->at, false);
     c.tree.mount("/", readonly ? Ground::guarded : Ground::host, slot, "/");
@@ -70,7 +70,7 @@ bool shows_kernel(std::string_view filesystem) {
 void plan_host_submounts(Context& c) {
     if (!c.profile.rootfs.host || !c.parent_mounts()) return;
     const Rootfs& root = c.profile.rootfs;
-    const bool readonly = **root.host == AccessMode::ro;
+    const bool readonly = **root.host == AccessMode::ro || root.readonly;
     const auto covered = [&c](const std::string& target) {
         return std::ranges::any_of(c.profile.mounts, [&](const Mount& m) { return beneath(target, *m.target) && !m.optional; });
     };
@@ -93,7 +93,7 @@ bool keeps_mount_namespace(const Profile& profile) { return !is_private(profile.
 void plan_root(Context& c) {
     if (keeps_mount_namespace(c.profile)) return;  // the checks allow it only with the host's tree as it is
     const Rootfs& root = c.profile.rootfs;
-    c.setup.push_back(sandbox_step("propagation", root.propagation.at, "stop mounts from reaching the host",
+    c.entry.push_back(sandbox_step("propagation", root.propagation.at, "stop mounts from reaching the host",
                                    step::SetPropagation{*root.propagation != Propagation::private_}));
     c.cover_file = c.slot();
     c.cover_folder = c.slot();
@@ -111,11 +111,15 @@ void plan_root(Context& c) {
         c.tree.mount("/", Ground::memory);
     }
     c.setup.push_back(sandbox_step("rootfs.attach", root.at, "mount the root, out of reach of the host", step::AttachRoot{c.root}));
-    if (*root.propagation == Propagation::shared)
-        c.setup.push_back(sandbox_step("rootfs.shared", root.propagation.at, "share the root's mounts with namespaces that are made inside",
-                                       step::SetMount{c.root, {0, 0, MS_SHARED, true}}));
     plan_host_submounts(c);
-    if (root.readonly) c.sealed.push_back({c.root, "/", root.at});
+    if (!root.readonly || root.host) return;
+    // A tree of the host has all that mounts need before the child comes, and may have file systems of the host below it:
+    // they are part of the root, what is mounted from here on is not.
+    if (root.path)
+        c.setup.push_back(
+            sandbox_step("rootfs.readonly", root.at, "make the root read-only", step::SetMount{c.root, {MOUNT_ATTR_RDONLY, 0, 0, true}}));
+    else
+        c.sealed.push_back({c.root, "/", root.at});
 }
 
 Slot plan_host_tree(Context& c, const std::string& host, const std::string& label, bool recursive, IdmapMode idmap, bool required,
@@ -126,7 +130,7 @@ Slot plan_host_tree(Context& c, const std::string& host, const std::string& labe
         const Slot slot = c.slot();
         Step step = sandbox_step(id, at, text, step::OpenTreeInside{slot, host, no_slot, true, true, attributes});
         step.optional = optional;
-        c.setup.push_back(std::move(step));
+        c.entry.push_back(std::move(step));
         return slot;
     }
     const Slot slot = c.sent_slot();
@@ -135,6 +139,7 @@ Slot plan_host_tree(Context& c, const std::string& host, const std::string& labe
     c.before.push_back(std::move(step));
     const bool mapped = c.id_mapped_mounts() && idmap != IdmapMode::none && idmap != IdmapMode::chown;
     if (mapped) {
+        c.mapped_trees.insert(slot);
         Step map = host_step(cat("tree.idmap:", label), at, cat("show the ids of ", host, " through the sandbox's map"), {},
                              step::IdmapTree{slot, recursive, required || idmap == IdmapMode::container});
         map.optional = optional;

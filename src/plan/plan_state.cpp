@@ -79,11 +79,11 @@ void plan_state(Context& c) {
         // What the child makes belongs to the sandbox's root, or to whoever is mapped first.
         const std::uint32_t uid = c.identity.maps_uid(0) ? 0 : c.identity.uid.front().inside;
         const std::uint32_t gid = c.identity.maps_gid(0) ? 0 : c.identity.gid.front().inside;
-        c.setup.push_back(sandbox_step("ids.setup", {}, cat("work as uid ", uid, ", gid ", gid), step::WorkAs{uid, gid}));
+        c.entry.push_back(sandbox_step("ids.setup", {}, cat("work as uid ", uid, ", gid ", gid), step::WorkAs{uid, gid}));
         c.plan.notes.push_back(cat("ids: ", c.identity.why));
     }
     if (*c.profile.namespaces.user.mode == NamespaceMode::path)
-        c.setup.push_back(
+        c.entry.push_back(
             sandbox_step("ids.setup", c.profile.namespaces.user.mode.at, "work as root of the joined user namespace", step::WorkAs{0, 0}));
     c.plan.supervision.own_pid_namespace = is_private(c.profile.namespaces.pid);
 }

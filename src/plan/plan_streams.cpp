@@ -25,8 +25,8 @@ void open_terminal(Context& c) {
     if (c.plan.supervision.raw_terminal)
         c.before.push_back(host_step("terminal.raw", p.process.tty.at, "set the caller's terminal to raw input",
                                      "give it its settings back", step::RawTerminal{}));
-    c.setup.push_back(
-        sandbox_step("terminal", p.process.tty.at, "open a terminal of the sandbox's own", step::OpenTerminal{c.terminal, c.user.uid}));
+    c.setup.push_back(sandbox_step("terminal", p.process.tty.at, "open a terminal of the sandbox's own",
+                                   step::OpenTerminal{c.terminal, c.user.uid, c.caller.size}));
     if (*p.dev.mode == DevMode::minimal) {
         c.setup.push_back(sandbox_step("target:/dev/console", {}, "make /dev/console",
                                        step::MakeFile{"/dev/console", {}, {}, 0600, 0, 0, false, no_slot}));

@@ -27,8 +27,8 @@ std::string plan_to_text(const Plan& plan, const Sources& sources) {
         out += cat(padded(std::to_string(++number), 4), padded(side_name(step.side), 8), padded(printable(step.id), width), "  ",
                    printable(step.text));
         if (step.optional) out += " (optional)";
-        if (!step.undo.empty()) out += cat("  [undo: ", step.undo, "]");
-        if (step.origin.known()) out += cat("  (", sources.describe(step.origin), ")");
+        if (!step.undo.empty()) out += cat("  [undo: ", printable(step.undo), "]");
+        if (step.origin.known()) out += cat("  (", printable(sources.describe(step.origin)), ")");
         out += '\n';
     }
     for (const std::string& note : plan.notes) out += cat("note: ", printable(note), "\n");

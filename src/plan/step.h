@@ -37,6 +37,11 @@ struct MountAttributes {
     bool recursive = false;
 };
 
+// As ioctl_tty(2) has it; all 0 where nobody knows.
+struct TerminalSize {
+    std::uint16_t rows = 0, columns = 0, x_pixels = 0, y_pixels = 0;
+};
+
 struct DeviceNode {
     std::string name;  // below /dev
     bool character = true;
@@ -94,7 +99,9 @@ struct MakeTarget {
     bool directory;
     std::uint32_t perm;
     std::string link;
-};  // in a tree of the host
+    std::uint32_t uid = 0, gid = 0;  // ids inside
+    bool mapped = false;             // the tree shows the id on disk as the same id inside
+};                                   // in a tree of the host
 struct HostFilesystem {
     Slot slot;
     std::string type;
@@ -245,6 +252,7 @@ struct NewKeyring {
 struct OpenTerminal {
     Slot slot;
     std::uint32_t uid;
+    TerminalSize size;
 };
 struct ShowConsole {
     Slot slot;
@@ -252,6 +260,7 @@ struct ShowConsole {
 struct Pivot {
     Slot slot;
 };
+struct ShareMounts {};  // of the root and all below it
 // ---- sandbox side, in the payload's process
 struct StartPayload {};  // from here on init is another process
 struct NewSession {
@@ -306,7 +315,7 @@ using Action = std::variant<
     step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
     step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,
     step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,
-    step::OpenTerminal, step::ShowConsole, step::Pivot, step::StartPayload, step::NewSession, step::PlaceDescriptors,
+    step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts, step::StartPayload, step::NewSession, step::PlaceDescriptors,
     step::WorkingDirectory, step::SetUmask, step::SetLimit, step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser,
     step::SetCapabilities, step::NoNewPrivileges, step::DieWithParent, step::InstallSeccomp, step::Execute>;
 

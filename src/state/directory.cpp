@@ -63,7 +63,11 @@ tl::unexpected<Error> fail_taken(int root, const std::string& name) {
     if (!folder) {
         error = {cat("something that is not a sandbox has the name ", quote(name), " in the state directory"), "remove it", EEXIST, {}, {}};
     } else if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-        error = {cat("sandbox ", quote(name), " is running"), "take another name, or 'sandbox down' it first", EBUSY, {}, {}};
+        error = {cat("sandbox ", quote(name), " is running"),
+                 "start this one under another name with --name, or stop that one first",
+                 EBUSY,
+                 {},
+                 {}};
     } else {
         error = {cat("sandbox ", quote(name), " crashed and has not been cleaned up"), "run 'sandbox gc'", EEXIST, {}, {}};
     }

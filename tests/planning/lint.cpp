@@ -82,6 +82,7 @@ struct Use {
     void operator()(const step::WriteIdMap&) {}
     void operator()(const step::TuneProcess&) {}
     void operator()(const step::SetPropagation&) {}
+    void operator()(const step::ShareMounts&) {}
     void operator()(const step::WorkAs&) {}
     void operator()(const step::ReadOnlyPath&) {}
     void operator()(const step::SetHostname&) {}
@@ -233,6 +234,7 @@ class Linter {
         before<step::SetMount, step::Pivot>("sealing", "pivot");
         before<step::Sysctl, step::Pivot>("kernel parameters", "pivot");
         before<step::Mask, step::Pivot>("masks", "pivot");
+        before<step::Pivot, step::ShareMounts>("pivot", "sharing the mounts");
         before<step::Pivot, step::StartPayload>("pivot", "the payload's process");
         before<step::Pivot, step::PlaceDescriptors>("pivot", "the payload's descriptors");
         before<step::TimeOffsets, step::StartPayload>("the clocks", "the payload's process");

@@ -89,11 +89,21 @@ TEST_F(Effects, AFileInPlaceOfAFolderIsAnError) {
     EXPECT_THAT(entries(), ::testing::IsEmpty());
 }
 
-TEST_F(Effects, AFolderWithoutAParentIsAnErrorThatNamesIt) {
+TEST_F(Effects, FoldersAboveAFolderAreMadeForTheCallerAloneAndGoWithIt) {
     Recorder r = recorder();
-    const Status made = make_host_directory(r, {path("no/work"), 0755, false});
+    ASSERT_TRUE(make_host_directory(r, {path("no/deep/work"), 0755, false}));
+    for (const char* above : {"no", "no/deep"}) EXPECT_EQ(mode_of(above), 0700) << above;
+    EXPECT_EQ(mode_of("no/deep/work"), 0755);
+    undo_all();
+    EXPECT_FALSE(exists(path("no")));
+}
+
+TEST_F(Effects, AFolderBelowAFileIsAnErrorThatNamesIt) {
+    write_file(path("file"), "");
+    Recorder r = recorder();
+    const Status made = make_host_directory(r, {path("file/work"), 0755, false});
     ASSERT_FALSE(made);
-    EXPECT_THAT(made.error().message, ::testing::HasSubstr(path("no/work")));
+    EXPECT_THAT(made.error().message, ::testing::HasSubstr(path("file")));
     EXPECT_THAT(entries(), ::testing::IsEmpty());
 }
 
@@ -231,7 +241,7 @@ TEST_F(Effects, ATargetInATreeThatAnotherUsesStays) {
 }
 
 TEST_F(Effects, AnOwnerThatIsNotThereIsUndone) {
-    const JournalEntry entry{1, "x", {"restore-owner", {{"path", path("gone")}, {"base", "1"}, {"count", "2"}}}, true, false, {}};
+    const JournalEntry entry{1, "x", {"restore-owner", {{"path", path("gone")}, {"uid", "0:1:2"}, {"gid", "0:1:2"}}}, true, false, {}};
     EXPECT_TRUE(run_undo(entry));
 }
 
@@ -280,7 +290,8 @@ TEST_F(Effects, GarbageFieldsHarmNothing) {
     EXPECT_TRUE(run_undo({1, "x", {"remove-directory", {{"path", path("a/b/c/d")}, {"contents", "yes"}}}, true, false, {{"inode", "x"}}}));
     EXPECT_TRUE(exists(path("a/b/c/d/precious")));
     for (const char* number : {"", "-1", "x", "99999999999999999999"}) {
-        EXPECT_FALSE(run_undo({1, "x", {"restore-owner", {{"path", path("a")}, {"base", number}, {"count", "1"}}}, true, false, {}}));
+        const std::string map = std::string("0:") + number + ":1";
+        EXPECT_FALSE(run_undo({1, "x", {"restore-owner", {{"path", path("a")}, {"uid", map}, {"gid", "0:1:1"}}}, true, false, {}}));
         EXPECT_TRUE(run_undo({1, "x", {"kill-process", {}}, true, false, {{"pid", number}, {"start", "1"}}}));
     }
     EXPECT_FALSE(run_undo({1, "x", {"restore-terminal", {{"path", "/dev/null"}, {"settings", "zz"}}}, true, false, {}}));

@@ -73,6 +73,18 @@ const Case cases[] = {
     {"no_overlay_for_a_mount", root, "rootfs: {host: ro}\nmounts:\n  - {type: overlay, target: /o, overlay: {lower: [/a]}}\n", "4:5 E0504 mounts[0].overlay", [](HostFacts& f) { f.overlay = false; }},
     {"work_not_empty", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0505 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].empty = false; }, "is not empty"},
     {"work_elsewhere", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0506 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].device = 7; }, "file system"},
+    {"work_on_another_mount", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0506 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].mount = 7; }, "different mounts"},
+    {"missing_work_elsewhere", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /missing/w}}\n", "2:50 E0506 rootfs.overlay.work", [](HostFacts& f) { f.paths["/missing/w"].resolved = "/missing/w"; f.paths["/missing/w"].device = 7; }, "file system"},
+    {"upper_twice", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0526 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/u"].locked = true; f.paths["/u.work"].empty = false; }, "an upper of its own"},
+    {"upper_in_reach", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0525 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/u"].exposed = true; }, "chmod 0700"},
+    {"upper_of_a_size", root, "rootfs: {overlay: {lower: [/a], upper: /u, size: 1Mi}}\n", "2:50 E0527 rootfs.overlay.size", [](HostFacts&) {}, "not supported yet"},
+    {"upper_without_root", root, "id_map: {uid: ['1000:100000:10'], gid: ['1000:100000:10']}\nprocess: {user: '1000:1000'}\nrootfs: {overlay: {lower: [/a], upper: /u}}\n", "4:40 E0528 rootfs.overlay.upper"},
+    {"upper_in_memory_without_root", root, "id_map: {uid: ['1000:100000:10'], gid: ['1000:100000:10']}\nprocess: {user: '1000:1000'}\nrootfs: {overlay: {lower: [/a]}}\n", ""},
+    {"metacopy_by_a_user", user, "rootfs: {overlay: {lower: [/a], options: {metacopy: 'on'}}}\n", "2:53 E0529 rootfs.overlay.options.metacopy"},
+    {"metacopy_by_root", root, "rootfs: {overlay: {lower: [/a], options: {metacopy: 'on'}}}\n", ""},
+    {"chown_to_inside_ids", root, "id_map: {uid: ['0:1000:2000'], gid: ['0:100000:65536']}\nrootfs: {path: /srv/r, idmap: chown}\n", "3:31 E0530 rootfs.idmap"},
+    {"missing_upper_in_lower_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /missing/u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/missing/u"].resolved = "/a/u"; }},
+    {"work_in_lower_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u, work: /w}}\n", "2:50 E0507 rootfs.overlay.work", [](HostFacts& f) { f.paths["/w"].resolved = "/a/w"; }},
     {"upper_in_lower_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/u"].resolved = "/a/sub"; }, "lie inside each other"},
     {"lower_in_upper_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/a"].resolved = "/u/sub"; }},
     {"not_recursive_by_a_user", user, "rootfs: {host: ro}\nmounts: [{source: /a, target: /b, recursive: false}]\n", "3:19 E0508 mounts[0].recursive"},
@@ -148,6 +160,28 @@ TEST(HostCheckPolicy, WarnsOfWhatTheHostLacksWhenAskedTo) {
     const Diagnostics found = check_against_host(loaded.profile, facts_of(user, loaded.profile));
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(found[0].severity, Severity::warning);
+}
+
+TEST(HostCheckPolicy, WarnsAndDoesWithout) {
+    const Loaded loaded = load(
+        "policy: {unsupported: warn}\nrootfs: {host: ro}\nulimits: {nofile: '10:2000000'}\n"
+        "namespaces: {cgroup: private, time: private}\ntime: {boottime: 1d}\n");
+    HostFacts facts = facts_of(user, loaded.profile);
+    facts.namespaces["cgroup"] = facts.namespaces["time"] = false;
+    for (const Diagnostic& d : check_against_host(loaded.profile, facts)) EXPECT_EQ(d.severity, Severity::warning) << d.key;
+    const std::string text = plan_to_text(make_plan(loaded.profile, facts, {}), loaded.sources);
+    EXPECT_THAT(text, testing::HasSubstr(cat("limit nofile to 10:", facts.nofile_hard)));
+    EXPECT_THAT(text, testing::Not(testing::HasSubstr("cgroup")));
+    EXPECT_THAT(text, testing::Not(testing::HasSubstr("boottime")));
+}
+
+// What would make the sandbox weaker is no matter of a warning.
+TEST(HostCheckPolicy, DoesNotDoWithoutWhatSeparates) {
+    const Loaded loaded = load("policy: {unsupported: warn}\nrootfs: {host: ro}\nnamespaces: {user: private, pid: private}\n");
+    HostFacts facts = facts_of(user, loaded.profile);
+    facts.namespaces["user"] = facts.namespaces["pid"] = false;
+    EXPECT_EQ(check_against_host(loaded.profile, facts).size(), 2U);
+    EXPECT_TRUE(has_errors(check_against_host(loaded.profile, facts)));
 }
 
 // ---- users

@@ -52,6 +52,15 @@ TEST(Text, NothingRawReachesTheTerminal) {
     EXPECT_EQ(printable("a\x1b[2Jb\n"), "a\\x1b[2Jb\\x0a");
     EXPECT_EQ(printable("gr\xc3\xbc n"), "gr\xc3\xbc n");
     EXPECT_EQ(printable("\xff"), "\\xff");
+    EXPECT_EQ(printable("a\xc2\x9b"
+                        "2Jb\xc2\xa0\xc3\x9b"),
+              "a\\xc2\\x9b"
+              "2Jb\xc2\xa0\xc3\x9b")
+        << "a control of Latin 1";
+    EXPECT_EQ(printable("\xc2"
+                        "a"),
+              "\\xc2"
+              "a");
     EXPECT_FALSE(valid_utf8("\xc0\x80"));
     EXPECT_FALSE(valid_utf8("\xed\xa0\x80"));
     EXPECT_FALSE(valid_utf8(std::string_view("\0", 1)));
@@ -76,6 +85,26 @@ TEST(Diagnostic, PrintsLikeACompiler) {
               "   2 | memmory: 5\n"
               "     | ^~~~~~~\n"
               "  hint: did you mean 'memory'?\n");
+}
+
+// Found by the fuzzer: keys below a map of free names are the profile's own words.
+TEST(Diagnostic, KeysAndNamesDoNotSpeakToTheTerminal) {
+    Sources sources;
+    const auto file = sources.add("w\x1b[2J.yaml", "a\x1b[0m: \"x\"\n");
+    const Diagnostic d{"E0323", Severity::error, {file, 1, 8}, "options.a\x1b[0m\nb", "no\x1b", "try\xc2\x9b", 3};
+    EXPECT_EQ(render(d, sources, false),
+              "w\\x1b[2J.yaml:1:8: error[E0323]: options.a\\x1b[0m\\x0ab: no\\x1b\n"
+              "   1 | a\\x1b[0m: \"x\"\n"
+              "     |           ^~~\n"
+              "  hint: try\\xc2\\x9b\n");
+}
+
+TEST(Diagnostic, ALongLineIsNotCutWithinACharacter) {
+    Sources sources;
+    std::string line(299, 'a');
+    const auto file = sources.add("p.yaml", line + "\xc3\xbc and more\n");
+    const Diagnostic d{"E0203", Severity::error, {file, 1, 1}, "", "x", "", 1};
+    EXPECT_EQ(render(d, sources, false), "p.yaml:1:1: error[E0203]: x\n   1 | " + line + "\n     | ^\n");
 }
 
 }  // namespace
