@@ -24,6 +24,16 @@
     }                                                                               \
     static_assert(true, "")
 
+// A test of what only root of the machine itself can do. In the run as root of a user namespace it is left out, which is expected
+// and counted apart: the same suite runs outside of it too.
+#define HOST_ROOT_OR_LEFT_OUT()                                       \
+    REQUIRE_OR_SKIP(::harness::is_root(), "needs root");              \
+    if (!::harness::is_host_root()) {                                 \
+        ::testing::Test::RecordProperty("expected_skip", 1);          \
+        GTEST_SKIP() << "left out: not for root of a user namespace"; \
+    }                                                                 \
+    static_assert(true, "")
+
 namespace harness {
 
 using sandbox::Fd;
@@ -33,11 +43,15 @@ using Environment = std::map<std::string, std::string>;
 using std::chrono::milliseconds;
 
 // The tests run, when they are root, on a host of their own: new mount, network, ipc and uts namespaces, "/" shared there
-// and private towards the real host, an empty /run and /dev/shm, loopback up. A broken launcher hurts no one, and nobody else's
-// sandboxes disturb a comparison. SANDBOX_TESTS_ON_HOST=1 runs them on the real one.
+// and private towards the real host, copies of the device nodes, an empty /run and /dev/shm, loopback up. A broken launcher hurts no one,
+// and nobody else's sandboxes disturb a comparison. SANDBOX_TESTS_ON_HOST=1 runs them on the real one.
 bool on_private_host();
 bool tests_must_run();
 bool is_root();
+// Root of the initial user namespace, not of one below it.
+bool is_host_root();
+// The first of 40000 ids that root may give to a sandbox here and that own no file: a user namespace has 65536 in all.
+unsigned spare_ids();
 
 // How a program ended.
 struct Ended {

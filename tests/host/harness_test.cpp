@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "snapshot.h"
 
 namespace {
@@ -239,6 +240,13 @@ TEST(PrivateHost, is_apart_from_the_real_one) {
     }
     EXPECT_THAT(mounts["/"]["propagation"].dump(), HasSubstr("shared:"));
     EXPECT_EQ(mounts["/run"]["type"], "tmpfs");
+    EXPECT_EQ(mounts["/dev"]["type"], "tmpfs") << "the nodes are the machine's own";
+    if (!is_host_root()) return;  // who may not look at the real one
+    struct stat own {
+    }, theirs{};
+    ASSERT_EQ(stat("/dev", &own), 0);
+    ASSERT_EQ(stat(sandbox::cat("/proc/", getppid(), "/root/dev").c_str(), &theirs), 0);
+    EXPECT_NE(own.st_dev, theirs.st_dev);
 }
 
 TEST(Snapshot, sees_a_link) {

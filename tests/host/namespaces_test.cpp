@@ -36,6 +36,9 @@ TEST_P(EveryNamespace, is_private_when_asked) {
     EXPECT_NE(inside[GetParam().file], outside[GetParam().file]);
 }
 
+// A fresh /proc shows a pid namespace, and only root of the user namespace that this belongs to may mount it.
+const char* foreign_proc() { return is_host_root() ? "" : "proc: {mode: inherit}\n"; }
+
 TEST_P(EveryNamespace, is_the_hosts_when_asked) {
     REQUIRE_OR_SKIP(is_root(), "needs root");
     const Json outside = probe_outside({"ns"})["ns"];
@@ -45,7 +48,7 @@ TEST_P(EveryNamespace, is_the_hosts_when_asked) {
     const std::string profile =
         key == "mount" ? "version: 1\nrootfs: {host: rw}\nnamespaces: {mount: host}\nproc: {mode: inherit}\ndev: {mode: none}\n"
                          "mask: none\nreadonly_paths: none\nid_map: host\n"
-                       : in_tree(cat("namespaces: {", key, ": host}\n"));
+                       : in_tree(cat("namespaces: {", key, ": host}\n", key == "pid" ? foreign_proc() : ""));
     const Json inside = probe_in_sandbox(profile, {"ns"})["ns"];
     EXPECT_EQ(inside[GetParam().file], outside[GetParam().file]);
     EXPECT_EQ(differences_since(before), "");
@@ -57,6 +60,29 @@ TEST(Namespaces, are_all_private_but_time_without_a_word) {
     for (const char* name : {"mnt", "pid", "ipc", "uts", "cgroup", "user", "net"}) EXPECT_NE(inside[name], outside[name]) << name;
     EXPECT_EQ(inside["time"], outside["time"]);
     EXPECT_EQ(inside["pid"], inside["pid_for_children"]);
+}
+
+// Whatever the root is made of, nothing lies over it: a process below such a mount counts as chrooted, and the kernel gives no
+// user namespace to one.
+TEST(Namespaces, can_be_made_inside_where_the_filter_lets) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    for (const std::string& root : {in_tree(), std::string("version: 1\nrootfs: {host: ro}\n"),
+                                    std::string("version: 1\nrootfs: {overlay: {lower: [@PROBE_TREE@], upper: tmpfs}}\n")})
+        for (const Options& options : {Options(), ordinary_user()}) {
+            const Json seen =
+                probe_in_sandbox(root + "security: {seccomp: {profile: none}}\n", {"try:unshare:user", "ids", "mounts"}, options);
+            EXPECT_EQ(seen["try:unshare:user"], "ok") << root << seen["ids"];
+            long roots = 0;
+            for (const Json& mount : seen["mounts"]) roots += mount["target"] == "/";
+            EXPECT_EQ(roots, 1) << root << seen["mounts"];
+        }
+}
+
+TEST(Namespaces, of_mounts_can_have_the_whole_host_at_a_place) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const Json outside = probe_outside({"dir:/"})["dir:/"];
+    for (const Options& options : {Options(), ordinary_user()})
+        EXPECT_EQ(probe_in_sandbox(in_tree("mounts: [{source: /, target: /mnt}]\n"), {"dir:/mnt"}, options)["dir:/mnt"], outside);
 }
 
 // One write, as the kernel wants it.
@@ -87,13 +113,13 @@ TEST_P(JoinedNamespace, is_the_one_of_the_file) {
     const std::string own = std::to_string(holder.pid());
     const std::string child = forks ? std::string(sandbox::trim(read_text(cat("/proc/", own, "/task/", own, "/children")))) : own;
     if (key == "user") {
-        write_map(cat("/proc/", child, "/uid_map"), "0 100000 65536");
-        write_map(cat("/proc/", child, "/gid_map"), "0 100000 65536");
+        for (const char* map : {"uid_map", "gid_map"}) write_map(cat("/proc/", child, "/", map), cat("0 ", spare_ids(), " 40000"));
     }
     const Json theirs = probe_outside({"ns:" + child})["ns:" + child];
     const Json outside = probe_outside({"ns"})["ns"];
     ASSERT_NE(theirs[GetParam().file], outside[GetParam().file]);
-    const std::string profile = in_tree(cat("namespaces: {", key, ": {path: /proc/", child, "/ns/", GetParam().file, "}}\n"));
+    const std::string profile =
+        in_tree(cat("namespaces: {", key, ": {path: /proc/", child, "/ns/", GetParam().file, "}}\n", key == "pid" ? foreign_proc() : ""));
     EXPECT_EQ(probe_in_sandbox(profile, {"ns"})["ns"][GetParam().file], theirs[GetParam().file]);
     holder.close_input();
     EXPECT_TRUE(holder.wait().ok());

@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "harness.h"
+#include "plan/step.h"
 #include "snapshot.h"
 
 namespace {
@@ -224,11 +225,20 @@ class Sweep {
     Json plan_, events_;
 };
 
-// ---- the plans. Together they have every kind of step.
+// ---- the plans. Together they have every kind of step. Root of a user namespace has them with what the kernel leaves to
+// the machine's own root taken out.
+
+// What is said of /proc where the process ids are the host's: a fresh one is for root of the user namespace that they belong to.
+const char* foreign_proc() { return is_host_root() ? "" : "proc: {mode: inherit}\n"; }
 
 std::string in(std::string text, const std::string& place) {
-    for (const auto& [word, value] :
-         std::vector<std::pair<std::string, std::string>>{{"@T@", place}, {"@PROBE_TREE@", probe_tree()}, {"@PROBE@", probe_binary()}})
+    const std::vector<std::pair<std::string, std::string>> words{
+        {"@T@", place},
+        {"@PROBE_TREE@", probe_tree()},
+        {"@PROBE@", probe_binary()},
+        {"@DEVICE@", is_host_root() ? "{path: /dev/sweep, type: char, major: 1, minor: 5}" : "{path: /dev/zero, target: /dev/sweep}"},
+        {"@CHOWN@", is_host_root() ? "chown" : "auto"}};
+    for (const auto& [word, value] : words)
         for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + value.size()))
             text.replace(at, word.size(), value);
     return text;
@@ -258,13 +268,15 @@ struct Prepared {
 // Layers on disk whose upper and work are to be made, tuning, clocks, devices, a terminal.
 Prepared overlay_case() {
     Prepared p;
+    EXPECT_EQ(chmod(p.place->path().c_str(), 0700), 0) << "an upper must be out of others' reach";
     p.place->write("lower/etc/extra", "extra\n");
     p.place->write("source/kept", "kept\n");
     p.place->write("file", "text\n");
     p.what = {"sweep-overlay",
               in(R"(version: 1
 rootfs:
-  overlay: {lower: [@T@/lower, @PROBE_TREE@], upper: @T@/upper, work: @T@/scratch}
+  overlay: {lower: [@T@/lower, @PROBE_TREE@], upper: @T@/made/upper, work: @T@/scratch}
+  propagation: shared
 mounts:
   - {type: tmpfs, target: /tmp, size: 1Mi}
   - {type: overlay, target: /mnt, overlay: {lower: [@T@/lower], upper: @T@/second}}
@@ -282,7 +294,7 @@ hostname: inside
 domainname: example
 namespaces: {time: private}
 time: {boottime: 1h, monotonic: 1h}
-devices: [{path: /dev/sweep, type: char, major: 1, minor: 5}]
+devices: [@DEVICE@]
 process:
   command: [/sandbox-probe, pid]
   user: "1000:1000"
@@ -302,7 +314,7 @@ process:
     return p;
 }
 
-// A tree given to the sandbox's ids, with targets to be made in it; input through a pipe.
+// A tree given to the sandbox's ids (where those are others than its own), with targets to be made in it; input through a pipe.
 Prepared chown_case() {
     Prepared p;
     for (const char* name : {"root/etc", "root/proc", "root/home/user"}) p.place->make(name);
@@ -313,7 +325,7 @@ Prepared chown_case() {
     p.place->write("file", "text\n");
     p.what = {"sweep-chown",
               in(R"(version: 1
-rootfs: {path: @T@/root, idmap: chown}
+rootfs: {path: @T@/root, idmap: @CHOWN@}
 mounts:
   - {type: tmpfs, target: /new/place}
   - {source: @T@/file, target: /opt/file}
@@ -384,7 +396,7 @@ Prepared shared_case() {
     Prepared p;
     p.place->make("source");
     p.what = {"sweep-shared",
-              in(R"(version: 1
+              in(cat(R"(version: 1
 rootfs: {path: @PROBE_TREE@}
 mounts:
   - {source: @T@/source, target: /work, mode: rw}
@@ -393,6 +405,7 @@ namespaces: {pid: host, ipc: host, uts: host, cgroup: host}
 network: {mode: host}
 process: {command: [/sandbox-probe, pid]}
 )",
+                     foreign_proc()),
                  p.place->path()),
               {},
               {p.place->path(), probe_tree()},
@@ -406,7 +419,7 @@ Prepared user_case() {
     p.what.options = ordinary_user();
     const uid_t id = *p.what.options.uid;
     if (on_private_host()) {
-        const std::string range = cat(id, ":200000:65536\n");
+        const std::string range = cat(id, ":", spare_ids(), ":40000\n");
         for (const char* file : {"subuid", "subgid"})
             p.covered.push_back(std::make_unique<StandIn>(p.place->write(file, range), cat("/etc/", file)));
         const std::string line = cat("tester:x:", id, ":", id, "::/:/bin/sh\n");
@@ -417,6 +430,7 @@ Prepared user_case() {
         p.place->make(name);
         EXPECT_EQ(chown((*p.place / name).c_str(), id, id), 0);
     }
+    EXPECT_EQ(chmod((*p.place / "own").c_str(), 0700), 0) << "an upper must be out of others' reach";
     p.what.name = "sweep-user";
     p.what.profile = in(R"(version: 1
 rootfs:
@@ -445,6 +459,18 @@ void PrintTo(const NamedCase& what, std::ostream* stream) { *stream << what.name
 constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case},
                                    {"joined", joined_case},   {"shared", shared_case}, {"user", user_case}};
 
+template <class... Kinds>
+std::set<std::size_t> indices_of() {
+    return {sandbox::Action(std::in_place_type<Kinds>).index()...};
+}
+
+// What only a launcher that is the machine's own root does itself: lease ids, give files to them, mount for the sandbox.
+std::set<std::size_t> kinds_of_host_root() {
+    namespace step = sandbox::step;
+    return indices_of<step::LeaseIds, step::ShiftOwner, step::OpenTree, step::HostFilesystem, step::BuildDev, step::IdmapTree,
+                      step::BuildOverlay>();
+}
+
 // A new kind of step needs a place in one of the plans.
 TEST(SweepPlans, have_every_kind_of_step) {
     REQUIRE_OR_SKIP(is_root(), "needs root");
@@ -457,6 +483,7 @@ TEST(SweepPlans, have_every_kind_of_step) {
         all = plan["kinds"];
         for (const Json& step : plan["steps"]) kinds.insert(step["kind"].get<std::size_t>());
     }
+    if (!is_host_root()) kinds.merge(kinds_of_host_root());
     for (std::size_t kind = 0; kind < all; ++kind)
         EXPECT_TRUE(kinds.contains(kind)) << "no plan of the sweep has a step of kind " << kind << " of Action (src/plan/step.h)";
 }
@@ -506,10 +533,11 @@ TEST_P(RunningSandbox, dies_with_its_launcher) {
     const auto before = HostSnapshot::take(looks);
     Options started = options;
     started.pty = GetParam().pty;
-    Process launcher = start_sandbox(
-        in(cat("version: 1\nrootfs: {path: @PROBE_TREE@}\nmounts: [{source: @T@/source, target: /work}]\n", GetParam().settings, "\n"),
-           place.path()),
-        {"/sandbox-probe", "spawn-stubborn:2", "wait-signal:USR1"}, started);
+    Process launcher =
+        start_sandbox(in(cat("version: 1\nrootfs: {path: @PROBE_TREE@}\nmounts: [{source: @T@/source, target: /work}]\n",
+                             GetParam().settings, "\n", GetParam().name == std::string_view("init_host_pids") ? foreign_proc() : ""),
+                         place.path()),
+                      {"/sandbox-probe", "spawn-stubborn:2", "wait-signal:USR1"}, started);
     ASSERT_TRUE(launcher.expect("\"ready\":true")) << launcher.out() << launcher.err();
     launcher.signal(SIGKILL);
     launcher.wait();

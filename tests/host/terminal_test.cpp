@@ -51,11 +51,34 @@ TEST_F(OwnTerminal, can_be_had_without_one_outside) {
     EXPECT_EQ(seen["descriptors"][1]["isatty"], true) << seen;
 }
 
+// Set afterwards it would be missed by a program that looks at once, and be a signal to one that waits.
+TEST_F(OwnTerminal, has_the_callers_size_from_the_start) {
+    for (int tries = 0; tries < 20; ++tries)
+        ASSERT_EQ(last_json(start_sandbox(in_tree(), {"/sandbox-probe", "winsize"}, on_a_terminal()).wait())["winsize"],
+                  (Json{{"rows", 24}, {"columns", 80}}));
+}
+
 TEST_F(OwnTerminal, follows_a_resize) {
     Process sandbox = start_sandbox(in_tree(), {"/sandbox-probe", "wait-signal:WINCH", "winsize"}, on_a_terminal());
     ASSERT_TRUE(sandbox.expect("\"ready\":true")) << sandbox.out();
     sandbox.resize(43, 132);
     EXPECT_EQ(last_json(sandbox.wait())["winsize"], (Json{{"rows", 43}, {"columns", 132}}));
+}
+
+// Else what the caller's terminal sends to its foreground would reach the payload twice, a change of size before the size.
+TEST_F(OwnTerminal, is_no_business_of_init) {
+    for (const char* word : {"--tty", "--no-tty"}) {
+        Options options = on_a_terminal();
+        options.up = {word};
+        const Json seen = last_json(start_sandbox(in_tree(), {"/sandbox-probe", "read:/proc/1/stat"}, options).wait());
+        const std::string line = seen["read:/proc/1/stat"]["text"];
+        // After the name: state, parent, process group, session, terminal.
+        const auto fields = sandbox::split(std::string_view(line).substr(line.rfind(')') + 2), ' ');
+        ASSERT_GT(fields.size(), 5U) << line;
+        EXPECT_EQ(fields[2], "1") << line;
+        EXPECT_EQ(fields[3], "1") << line;
+        EXPECT_EQ(fields[4], "0") << line;
+    }
 }
 
 TEST_F(OwnTerminal, keys_are_signals_of_the_foreground) {

@@ -1,5 +1,6 @@
 // sandbox-sweep PROFILE REPORT plan              the plan's steps
 //               PROFILE REPORT trace             launches, and notes each event at which a launch can be made to end
+//               PROFILE REPORT by-name           the same, as on a kernel that takes the layers of an overlay by name alone
 //               PROFILE REPORT fail|kill N       launches; at the Nth event the launch fails, or the launcher is killed
 //               PROFILE REPORT fail|kill step K  the same before sandbox-side step K
 //
@@ -54,6 +55,7 @@ struct Request {
     enum class Action { trace, fail, kill } action = Action::trace;
     std::size_t event = ~std::size_t(0);  // in order of occurrence
     std::size_t step = ~std::size_t(0);   // or before this one
+    bool layers_by_name = false;
 };
 
 Json describe(const Plan& plan) {
@@ -97,6 +99,7 @@ int sweep(const std::string& profile, const Report& report, bool only_plan, cons
     if (has_errors(loaded->diagnostics)) return print(loaded->diagnostics, loaded->sources), exit_usage;
     auto facts = probe_for(loaded->profile);
     if (!facts) return print(facts.error()), exit_usage;
+    if (request.layers_by_name) facts->overlay_layer_fds = facts->overlay_layer_strings = false;
     const Diagnostics problems = check_against_host(loaded->profile, *facts);
     if (has_errors(problems)) return print(problems, loaded->sources), exit_usage;
     const Plan plan = make_plan(loaded->profile, *facts, caller_context());
@@ -114,7 +117,8 @@ int run(const std::vector<std::string>& words) {
     const std::string& verb = words[2];
     if (verb == "plan") return sweep(words[0], report, true, {});
     Request request;
-    if (verb == "trace") return sweep(words[0], report, false, request);
+    request.layers_by_name = verb == "by-name";
+    if (verb == "trace" || verb == "by-name") return sweep(words[0], report, false, request);
     const bool by_step = words.size() == 5 && words[3] == "step";
     if ((verb != "fail" && verb != "kill") || (words.size() != 4 && !by_step)) return refuse("an unknown verb, or not its words");
     const long number = parse_int(words.back()).value_or(-1);
