@@ -161,9 +161,9 @@ void check_seccomp(const Profile& profile, Report& report) {
         if (!seccomp.deny[i]->empty() && allowed.contains(*seccomp.deny[i]))
             report.error("E0409", seccomp.deny[i].at, cat("security.seccomp.deny[", i, "]"),
                          cat(quote(*seccomp.deny[i]), " is in allow as well"), "keep it in one of the two");
-    if (*seccomp.profile == "none" && (!seccomp.allow.empty() || !seccomp.deny.empty()))
-        report.error("E0418", seccomp.profile.at, "security.seccomp.profile", "with no filter, allow and deny have no meaning",
-                     "remove them, or write 'profile: default'");
+    if (*seccomp.profile == "none" && !seccomp.allow.empty())
+        report.error("E0418", seccomp.profile.at, "security.seccomp.profile", "without a filter everything is allowed already",
+                     "remove allow, or write 'profile: default'; deny alone refuses what it lists");
 }
 
 // ---- sysctl

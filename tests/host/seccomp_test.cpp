@@ -47,12 +47,17 @@ TEST_F(SeccompFilter, is_the_default_one_unless_it_is_refused) {
     EXPECT_EQ(after(none, "unknown"), "ENOSYS") << "the kernel's own answer";
 }
 
-TEST_F(SeccompFilter, of_none_takes_no_lists) {
-    for (const char* list : {"deny: ['@keyring']", "allow: [keyctl]"}) {
-        const Ended ended = run_sandbox(in_tree(cat("security: {seccomp: {profile: none, ", list, "}}\n")), {"/sandbox-probe", "pid"});
-        EXPECT_EQ(ended.code, 125) << ended;
-        EXPECT_THAT(ended.err, HasSubstr("error[E0418]: security.seccomp.profile: with no filter, allow and deny have no meaning"));
-    }
+TEST_F(SeccompFilter, of_none_refuses_what_is_denied_alone) {
+    const Json seen = calls("seccomp: {profile: none, deny: ['@keyring']}", {"keyctl", "unshare:user", "clone3", "getpid"});
+    EXPECT_EQ(seen["seccomp"]["mode"], 2);
+    EXPECT_EQ(after(seen, "keyctl"), "EPERM");
+    for (const char* call : {"unshare:user", "clone3", "getpid"}) EXPECT_EQ(after(seen, call), "ok") << call;
+}
+
+TEST_F(SeccompFilter, of_none_has_nothing_to_allow) {
+    const Ended ended = run_sandbox(in_tree("security: {seccomp: {profile: none, allow: [keyctl]}}\n"), {"/sandbox-probe", "pid"});
+    EXPECT_EQ(ended.code, 125) << ended;
+    EXPECT_THAT(ended.err, HasSubstr("error[E0418]: security.seccomp.profile: without a filter everything is allowed already"));
 }
 
 TEST_F(SeccompFilter, answers_what_a_filter_cannot_see_into_and_what_is_new_with_enosys) {
