@@ -590,6 +590,11 @@ std::string probe_binary() {
     return path;
 }
 
+std::string sweep_binary() {
+    static const std::string path = reachable_copy("SANDBOX_SWEEP", SANDBOX_SWEEP, "sandbox-sweep");
+    return path;
+}
+
 Ended sandbox_command(const Words& arguments, const Options& options) {
     Words words = {sandbox_binary()};
     words.insert(words.end(), arguments.begin(), arguments.end());

@@ -164,6 +164,8 @@ bool command_exists(const std::string& name);
 // The programs under test, copied to where an ordinary user can reach them. Empty: not built.
 std::string sandbox_binary();
 std::string probe_binary();
+// Launches that fail or are killed where they are told to (sweep/main.cpp).
+std::string sweep_binary();
 
 // Runs `sandbox VERB...`.
 Ended sandbox_command(const Words& arguments, const Options& options = {});

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "base/text.h"
 #include "snapshot.h"
 
@@ -328,6 +330,34 @@ TEST(Snapshot, sees_mounts_cgroups_and_queues) {
     ASSERT_TRUE(
         run({"ipcrm", "-q", queue.out.substr(queue.out.rfind(' ') + 1, queue.out.find_last_not_of('\n') - queue.out.rfind(' '))}).ok());
     EXPECT_EQ(differences_since(before), "");
+}
+
+// "All/HostilePayload", "cannot_write_to_init/own_ids": HostilePayload.cannot_write_to_init.
+std::set<std::string> registered_tests() {
+    std::set<std::string> names;
+    const auto& all = *testing::UnitTest::GetInstance();
+    for (int i = 0; i < all.total_test_suite_count(); ++i) {
+        const auto& suite = *all.GetTestSuite(i);
+        const std::string_view full = suite.name();
+        const std::string_view name = full.substr(full.find('/') == full.npos ? 0 : full.find('/') + 1);
+        for (int k = 0; k < suite.total_test_count(); ++k) {
+            const std::string_view test = suite.GetTestInfo(k)->name();
+            names.insert(sandbox::cat(name, ".", test.substr(0, test.find('/'))));
+        }
+    }
+    return names;
+}
+
+TEST(Attacks, have_the_tests_that_their_table_names) {
+    const auto registered = registered_tests();
+    std::size_t named = 0;
+    for (const std::string_view line : sandbox::split(read_text(SOURCE_DIR "/tests/host/attacks.md"), '\n')) {
+        if (!line.starts_with("| ") || line.starts_with("| attack")) continue;
+        const auto words = sandbox::split(line.substr(line.rfind(" | ")), '`');
+        for (std::size_t i = 1; i < words.size(); i += 2, ++named)
+            EXPECT_TRUE(registered.contains(std::string(words[i]))) << words[i] << " of attacks.md is no test";
+    }
+    EXPECT_GT(named, 40U);
 }
 
 TEST(Tree, busybox_runs_by_itself) {

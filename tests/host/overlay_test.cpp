@@ -627,8 +627,6 @@ class OverlayByName : public OverlayTest {
    protected:
     // Runs the probe as command of a profile of the sweep and returns what it saw.
     Json probe_by_name(const std::string& profile, const Words& verbs, Options options = {}) const {
-        const std::string program = place / "sweep";
-        if (!exists(program)) std::filesystem::copy_file(SANDBOX_SWEEP, program);
         std::string text = profile;
         for (const std::string word = "@PROBE_TREE@"; text.find(word) != std::string::npos;)
             text.replace(text.find(word), word.size(), probe_tree());
@@ -637,7 +635,7 @@ class OverlayByName : public OverlayTest {
         const std::string file = place.write(cat("by-name-", getpid(), ".yaml"), cat(text, "process: {command: ", listed(command), "}\n"));
         const Fd report(memfd_create("report", 0));
         options.pass.push_back(report.get());
-        const Ended ended = run({program, file, std::to_string(report.get()), "by-name"}, options);
+        const Ended ended = run({sweep_binary(), file, std::to_string(report.get()), "by-name"}, options);
         EXPECT_EQ(ended.code, 0) << ended;
         return last_json(ended);
     }

@@ -28,18 +28,6 @@ using sandbox::cat;
 using sandbox::split;
 using std::chrono::steady_clock;
 
-// Where an ordinary user can reach it.
-const std::string& sweep_binary() {
-    static const TempDir place;
-    static const std::string path = [] {
-        const std::string copy = place / "sandbox-sweep";
-        std::filesystem::copy_file(SANDBOX_SWEEP, copy);
-        chmod(copy.c_str(), 0755);
-        return copy;
-    }();
-    return path;
-}
-
 // ---- processes
 
 std::vector<pid_t> children_of(pid_t pid) {
