@@ -495,10 +495,10 @@ void block_signals() {
     sigprocmask(SIG_SETMASK, &all, nullptr);
 }
 
-// Hundreds of layers need as many descriptors. The payload gets the caller's limits back.
+// Hundreds of layers need as many descriptors. The plan gives the payload the caller's limit back.
 void raise_descriptor_limit(std::uint32_t slots) {
     rlimit limit{};
-    if (slots < 200 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    if (slots < many_slots || getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
 }

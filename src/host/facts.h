@@ -66,7 +66,7 @@ struct HostFacts {
     std::vector<FactRange> uid_map, gid_map;    // of the caller's own user namespace
     std::vector<FactRange> subuid, subgid;      // the caller's lines of /etc/subuid, /etc/subgid
     bool newuidmap = false, newgidmap = false;  // helpers installed
-    std::uint64_t nofile_hard = 0;
+    std::uint64_t nofile_soft = 0, nofile_hard = 0;
 
     // namespaces
     std::map<std::string, bool> namespaces;  // "mount" "pid" "ipc" "uts" "cgroup" "user" "time" "net": the kernel has it

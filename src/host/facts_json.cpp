@@ -35,6 +35,7 @@ void visit_members(Facts& facts, Visit&& visit) {
     visit("subgid", facts.subgid);
     visit("newuidmap", facts.newuidmap);
     visit("newgidmap", facts.newgidmap);
+    visit("nofile_soft", facts.nofile_soft);
     visit("nofile_hard", facts.nofile_hard);
     visit("namespaces", facts.namespaces);
     visit("max_user_namespaces", facts.max_user_namespaces);

@@ -58,7 +58,9 @@ void probe_ids(HostFacts& facts) {
     probe_maps(facts);
     probe_name(facts);
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) facts.nofile_hard = limit.rlim_max;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    facts.nofile_soft = limit.rlim_cur;
+    facts.nofile_hard = limit.rlim_max;
 }
 
 }  // namespace sandbox

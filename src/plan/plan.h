@@ -33,6 +33,9 @@ struct Supervision {
     std::int64_t timeout = 0;  // nanoseconds, 0: none
 };
 
+// From so many slots on the launcher and the child may need more open files than the caller's limit lets them have.
+constexpr std::uint32_t many_slots = 200;
+
 struct Plan {
     std::string name;
     std::vector<Step> steps;

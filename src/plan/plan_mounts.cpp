@@ -289,6 +289,8 @@ void plan_dev(Context& c) {
                                          {MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, MS_PRIVATE, true}, at, false);
         attach(c, "/dev", slot, "mount the host's /dev", at, false, true);
         c.tree.mount("/dev", Ground::kernel);
+        // Devices work on a read-only mount; their owners and modes are the host's affair. What is mounted below stays writable.
+        c.sealed.push_back({slot, "/dev", at, false});
         return;
     }
     if (c.parent_mounts())

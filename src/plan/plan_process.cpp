@@ -4,6 +4,9 @@
 #include <linux/capability.h>
 
 #include <sys/personality.h>
+#include <sys/resource.h>
+
+#include <algorithm>
 
 #include "plan/context.h"
 #include "profile/names.h"
@@ -55,12 +58,22 @@ void plan_limits(Context& c) {
     }
 }
 
+// What the launcher raised for itself is no limit of the payload's.
+void plan_descriptor_limit(Context& c) {
+    const bool asked = std::ranges::any_of(c.profile.ulimits, [](const Ulimit& limit) { return limit.resource == RLIMIT_NOFILE; });
+    if (asked || static_cast<std::uint32_t>(c.next_slot) < many_slots) return;
+    const std::uint64_t soft = c.facts.nofile_soft, hard = c.facts.nofile_hard;
+    c.payload.push_back(sandbox_step("ulimit:nofile", {}, cat("limit nofile to the caller's ", limit_text(soft), ":", limit_text(hard)),
+                                     step::SetLimit{RLIMIT_NOFILE, soft, hard}));
+}
+
 }  // namespace
 
 void plan_process(Context& c) {
     const Process& p = c.profile.process;
     plan_scheduling(c);
     plan_limits(c);
+    plan_descriptor_limit(c);
     if (p.personality)
         c.payload.push_back(sandbox_step("personality", p.personality->at, cat("set the personality ", **p.personality),
                                          step::SetPersonality{personality_number(**p.personality).value_or(PER_LINUX)}));

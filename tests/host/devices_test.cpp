@@ -91,10 +91,15 @@ TEST_P(Devices, are_none_when_asked) {
 TEST_P(Devices, are_the_hosts_when_asked) {
     const auto before = HostSnapshot::take();
     Json host = probe_outside({"dir:/dev"}),
-         seen = look("dev: {mode: host}\n", {"dir:/dev", "stat:/dev/null", "write:/dev/null=x", "mounts"});
+         seen = look("dev: {mode: host}\n", {"dir:/dev", "stat:/dev/null", "write:/dev/null=x", "chmod:/dev/null=0600",
+                                             "chown:/dev/null=1:1", "create:/dev/new", "create:/dev/shm/new", "mounts"});
     EXPECT_EQ(seen["dir:/dev"], host["dir:/dev"]);
     EXPECT_EQ(seen["stat:/dev/null"]["rdev"], "1:3");
     EXPECT_EQ(seen["write:/dev/null=x"], "ok");
+    for (const char* change : {"chmod:/dev/null=0600", "chown:/dev/null=1:1", "create:/dev/new"})
+        EXPECT_EQ(seen[change], "EROFS") << change;
+    EXPECT_EQ(seen["create:/dev/shm/new"], "ok");
+    unlink("/dev/shm/new");
     EXPECT_THAT(mount_at(seen["mounts"], "/dev")["options"].get<std::string>(), HasSubstr("noexec"));
     EXPECT_EQ(differences_since(before), "");
 }

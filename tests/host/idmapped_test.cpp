@@ -227,7 +227,9 @@ TEST_F(BindOwners, of_a_file_alone_are_shown_through_the_map) {
 TEST_F(BindOwners, of_mounts_below_the_source_are_shown_through_the_map) {
     REQUIRE_OR_SKIP(on_private_host(), "needs a host of its own, whose mounts may be changed");
     const std::string below = place.make("tree/own/below");
-    ASSERT_TRUE(run({"mount", "-t", "tmpfs", "-o", "uid=1000,gid=1001,mode=755", "none", below}).ok());
+    const std::string other = place.make("other");
+    ASSERT_EQ(chown(other.c_str(), 1000, 1001), 0);
+    ASSERT_TRUE(run({"mount", "--bind", other, below}).ok());
     const Json seen = probe_in_sandbox(in_tree(cat("id_map: ", two_maps, "\nmounts: [{source: ", tree(), "/own, target: /mnt}]\n")),
                                        {"stat:/mnt/below", "stat:/mnt/user"});
     ASSERT_TRUE(run({"umount", below}).ok());

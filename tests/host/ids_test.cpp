@@ -157,7 +157,7 @@ class SubordinateIds : public ::testing::Test {
         REQUIRE_OR_SKIP(on_private_host(), "needs root, on a host of its own");
         REQUIRE_OR_SKIP(command_exists("newuidmap") && exists("/etc/subuid") && exists("/etc/subgid"), "newuidmap is not installed");
         place_.write("ids", cat("54321:", first, ":", count, "\n"));
-        place_.write("passwd", read_text("/etc/passwd") + "tester:x:54321:54321::/:/bin/sh\n");
+        place_.write("passwd", read_text("/etc/passwd") + "sandbox-tester:x:54321:54321::/:/bin/sh\n");
         for (const auto& [file, over] : files()) ASSERT_TRUE(run({"mount", "--bind", place_ / file, over}).ok());
     }
     void TearDown() override {

@@ -141,13 +141,33 @@ TEST_F(OverlayTest, of_500_layers_shows_each) {
     EXPECT_TRUE(exists(upper + "/made"));
 }
 
+// The usual soft limit of open files, which 500 layers exceed, for what the test starts.
+class UsualLimit {
+   public:
+    UsualLimit() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit usual{256, before_.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &usual);
+    }
+    UsualLimit(const UsualLimit&) = delete;
+    UsualLimit& operator=(const UsualLimit&) = delete;
+    ~UsualLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+   private:
+    rlimit before_{};
+};
+
 TEST_F(OverlayTest, of_500_layers_is_an_ordinary_users_too) {
     Names layers = make_layers(499);
     layers.push_back("@PROBE_TREE@");
     const Options options = ordinary_user();
+    const UsualLimit limit;
     const Json seen = probe_in_sandbox(over(layers), look_at_500, options);
     expect_499_and_the_tree(seen);
     EXPECT_EQ(seen["rlimits"]["nofile"], probe_outside({"rlimits"}, {}, options)["rlimits"]["nofile"]) << "the caller's limit";
+    EXPECT_EQ(seen["rlimits"]["nofile"][0], 256);
+    const Json asked = probe_in_sandbox(over(layers) + "ulimits: {nofile: \"300:400\"}\n", {"rlimits"}, options)["rlimits"];
+    EXPECT_EQ(asked["nofile"], (Json{300, 400}));
 }
 
 TEST_F(OverlayTest, of_501_layers_is_refused) {

@@ -15,11 +15,13 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// A tmpfs on a directory of the host, for as long as it lives.
+// A directory mounted on another of the host, for as long as it lives; on the tests' own file system, which takes an id map
+// where a tmpfs would not (before Linux 6.3).
 class HostMount {
    public:
     explicit HostMount(std::string path) : path_(std::move(path)) {
-        if (mount("tmpfs", path_.c_str(), "tmpfs", 0, "mode=0777") != 0) throw std::runtime_error("cannot mount on " + path_);
+        if (mount(place_.make("mounted", 0777).c_str(), path_.c_str(), nullptr, MS_BIND, nullptr) != 0)
+            throw std::runtime_error("cannot mount on " + path_);
     }
     HostMount(const HostMount&) = delete;
     HostMount& operator=(const HostMount&) = delete;
@@ -27,6 +29,7 @@ class HostMount {
     [[nodiscard]] const std::string& path() const { return path_; }
 
    private:
+    TempDir place_;
     std::string path_;
 };
 

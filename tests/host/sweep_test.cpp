@@ -410,7 +410,7 @@ Prepared user_case() {
         const std::string range = cat(id, ":", spare_ids(), ":40000\n");
         for (const char* file : {"subuid", "subgid"})
             p.covered.push_back(std::make_unique<StandIn>(p.place->write(file, range), cat("/etc/", file)));
-        const std::string line = cat("tester:x:", id, ":", id, "::/:/bin/sh\n");
+        const std::string line = cat("sandbox-tester:x:", id, ":", id, "::/:/bin/sh\n");
         p.covered.push_back(std::make_unique<StandIn>(p.place->write("passwd", read_text("/etc/passwd") + line), "/etc/passwd"));
     }
     p.place->write("lower/etc/extra", "extra\n");

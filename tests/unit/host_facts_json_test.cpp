@@ -29,6 +29,7 @@ HostFacts full_facts() {
     facts.subuid = {{0, 100000, 65536}};
     facts.subgid = {{0, 200000, 4294967295}};
     facts.newuidmap = facts.newgidmap = true;
+    facts.nofile_soft = 1024;
     facts.nofile_hard = 1048576;
     facts.namespaces = {{"mount", true}, {"time", false}};
     facts.max_user_namespaces = 96365;
