@@ -16,6 +16,7 @@ struct Child {
     int stage = -1;        // the tmpfs below the root: out of sight for everyone but us, gone after pivot
     int socket = child_socket;
     int exec_pipe = -1;  // the payload's: closes on exec, carries the errno otherwise
+    int init_pipe = -1;  // the payload's: ends when init has let go of everything that it does not keep
     bool is_payload = false, is_init = false;
     uint32_t current = 0;  // index of the op being run
 
@@ -45,7 +46,8 @@ void send_record(Child& child, RecordKind kind, uint32_t step, long error, long 
 // when the parent is gone.
 long receive_record(Child& child, Record& record, const int32_t* slots, uint64_t count);
 
-[[noreturn]] void run_init(Child& child, long payload, int exec_pipe);
+// `shed_pipe`: closed when nothing of the launch is open or permitted in init any more; the payload waits for that.
+[[noreturn]] void run_init(Child& child, long payload, int exec_pipe, int shed_pipe);
 // The parent is gone: ends what this process looks after, and itself.
 [[noreturn]] void abandon(const Child& child);
 [[noreturn]] void leave(int code);

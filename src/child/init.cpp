@@ -21,7 +21,7 @@ struct Poll {
 struct Init {
     Child& child;
     long payload;
-    int exec_pipe;
+    int exec_pipe, shed_pipe;
     bool running = false;  // exec has succeeded
 };
 
@@ -120,8 +120,8 @@ void see_exec(Init& init) {
 long shed(Init& init, int signals) {
     sys::call(SYS_prctl, PR_SET_NAME, sys::ptr("sandbox-init"));
     sys::call(SYS_prctl, PR_SET_DUMPABLE, 0);
-    int kept[24] = {child_socket, signals, init.exec_pipe};
-    uint64_t count = 3;
+    int kept[24] = {child_socket, signals, init.exec_pipe, init.shed_pipe};
+    uint64_t count = 4;
     const auto* locks = reinterpret_cast<const int32_t*>(init.child.pool + init.child.program->kept_offset);
     for (uint32_t i = 0; i < init.child.program->kept_slots && count < 24; ++i) kept[count++] = init.child.slot(locks[i]);
     if (const long closed = close_all_but(kept, count); closed < 0) return closed;
@@ -145,9 +145,9 @@ void abandon(const Child& child) {
     leave(125);
 }
 
-void run_init(Child& child, long payload, int exec_pipe) {
+void run_init(Child& child, long payload, int exec_pipe, int shed_pipe) {
     child.is_init = true;
-    Init init{child, payload, exec_pipe};
+    Init init{child, payload, exec_pipe, shed_pipe};
     uint64_t all = ~0ULL;
     sys::call(SYS_rt_sigprocmask, SIG_SETMASK, sys::ptr(&all), 0, sizeof all);
     // Out of the caller's process group: what its terminal sends that, the supervisor gets and passes on, in its order.
@@ -159,6 +159,7 @@ void run_init(Child& child, long payload, int exec_pipe) {
         sys::call(SYS_kill, payload, SIGKILL);
         finish(init, 125);
     }
+    sys::call(SYS_close, shed_pipe);
     while (true) {
         Poll polls[3] = {{child_socket, readable, 0}, {static_cast<int>(signals), readable, 0}, {init.exec_pipe, readable, 0}};
         if (sys::call(SYS_ppoll, sys::ptr(polls), 3, 0, 0, sizeof all) < 0) continue;

@@ -50,17 +50,21 @@ long map_program(Child& child) {
 
 // Starts the payload's process; the first process goes on as init and never returns from here.
 long split(Child& child) {
-    int pipe[2];
+    int pipe[2], shed[2];
     long result = sys::call(SYS_pipe2, sys::ptr(pipe), 02000000 /* O_CLOEXEC */);
+    if (result >= 0) result = sys::call(SYS_pipe2, sys::ptr(shed), 02000000);
     if (result < 0) return result;
     const long pid = sys::call(SYS_clone, 17 /* SIGCHLD */, 0, 0, 0, 0);
     if (pid < 0) return pid;
     if (pid > 0) {
         sys::call(SYS_close, pipe[1]);
-        run_init(child, pid, pipe[0]);
+        sys::call(SYS_close, shed[0]);
+        run_init(child, pid, pipe[0], shed[1]);
     }
     sys::call(SYS_close, pipe[0]);
+    sys::call(SYS_close, shed[1]);
     child.exec_pipe = pipe[1];
+    child.init_pipe = shed[0];
     child.is_payload = true;
     return 0;
 }

@@ -42,7 +42,7 @@ long start_session(const Child& child, const ChildOp& op) {
 // Puts descriptors at their numbers in two moves, so that no number is overwritten before it is copied. A shut
 // descriptor is the price of none here: a payload that inherits one may walk out through it (CVE-2024-21626).
 long place_descriptors(Child& child, const ChildOp& op) {
-    static int kept[max_placed + 2];
+    static int kept[max_placed + 3];
     if (op.x > max_placed) return -24;  // EMFILE
     const auto* pairs = array<DescriptorPair>(child, op.b);
     int above = 8;
@@ -58,6 +58,8 @@ long place_descriptors(Child& child, const ChildOp& op) {
     if (socket < 0) return socket;
     const long pipe = child.exec_pipe < 0 ? -1 : sys::call(SYS_fcntl, child.exec_pipe, duplicate, above);
     if (pipe < 0 && child.exec_pipe >= 0) return pipe;
+    const long init = child.init_pipe < 0 ? -1 : sys::call(SYS_fcntl, child.init_pipe, duplicate, above);
+    if (init < 0 && child.init_pipe >= 0) return init;
     for (uint64_t i = 0; i < op.x; ++i) {
         const long placed = sys::call(SYS_dup3, kept[i], pairs[i].number, 0);
         if (placed < 0) return placed;
@@ -65,9 +67,11 @@ long place_descriptors(Child& child, const ChildOp& op) {
     }
     child.socket = static_cast<int>(socket);
     child.exec_pipe = static_cast<int>(pipe);
+    child.init_pipe = static_cast<int>(init);
     kept[op.x] = child.socket;
     kept[op.x + 1] = child.exec_pipe;
-    return close_all_but(kept, op.x + 2);
+    kept[op.x + 2] = child.init_pipe;
+    return close_all_but(kept, op.x + 3);
 }
 
 // With all descriptors closed, a working directory outside the root can only come from the tree itself; the kernel
@@ -124,10 +128,20 @@ long apply_capabilities(const Child& child, const ChildOp& op) {
     return result;
 }
 
+// Until init has let go, its descriptors lead to what the payload shall not see (CVE-2016-9962). By now it nearly always has.
+void wait_for_init(Child& child) {
+    char nothing;
+    while (child.init_pipe >= 0 && sys::call(SYS_read, child.init_pipe, sys::ptr(&nothing), 1) == -4) {  // EINTR
+    }
+    if (child.init_pipe >= 0) sys::call(SYS_close, child.init_pipe);
+    child.init_pipe = -1;
+}
+
 // A change of ids clears the setting, so it comes after; and the parent may have died before it.
 long die_with_parent(Child& child) {
     const long result = sys::call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
     if (result < 0) return result;
+    wait_for_init(child);
     send_record(child, RecordKind::ready, 0, 0, 0);
     struct {
         int descriptor;

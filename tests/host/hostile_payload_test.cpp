@@ -79,6 +79,21 @@ TEST_P(HostilePayload, cannot_walk_out_through_what_init_holds) {
     }
 }
 
+// However long init takes: what it had open to build the sandbox is shut before the payload begins. The delay is at the last call
+// of init before it lets go.
+TEST_P(HostilePayload, finds_init_with_nothing_of_the_launch_open) {
+    REQUIRE_OR_SKIP(command_exists("strace"), "strace is not installed");
+    const TempDir place;
+    const std::string file =
+        place.write("slow.yaml", plain(profile(cat(tree, "mounts: [{type: tmpfs, target: /tmp}]\ncapabilities: {add: [SYS_PTRACE]}\n"))));
+    Words argv = {"strace", "-f", "-o", "/dev/null", "-e", "inject=signalfd4:delay_enter=300000", sandbox_binary(), "up", file, "--"};
+    argv.emplace_back("/sandbox-probe");
+    for (int fd = 4; fd < 24; ++fd) argv.push_back(cat("mkdir:/proc/1/fd/", fd, "/made-by-payload"));
+    const Json seen = last_json(run(argv, options()));
+    EXPECT_EQ(seen.size(), 20U);
+    for (const auto& [verb, result] : seen.items()) EXPECT_NE(result, "ok") << verb;
+}
+
 // With the host's process ids and the host's root id, the launcher is in sight: neither readable nor traceable.
 TEST_P(HostilePayload, cannot_reach_a_launcher_that_it_sees) {
     const TempDir place;
