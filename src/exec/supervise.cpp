@@ -63,7 +63,6 @@ class Supervisor {
         grace_ = make_timer();
         timeout_ = make_timer();
         if (!signals_ || !grace_ || !timeout_) return fail_errno("signalfd, timerfd", errno);
-        if (w_.plan.supervision.timeout > 0) arm(timeout_, w_.plan.supervision.timeout);
         while (!ended_) {
             if (auto turned = turn(); !turned) return pass(turned);
         }
@@ -119,7 +118,7 @@ class Supervisor {
                 if (w_.watch && *w_.watch)
                     if (auto go = (*w_.watch)(r.step, Moment::before); !go) return go;
                 return send_record(w_.socket, {RecordKind::go, 0, 0, 0});
-            case RecordKind::ready: ready_ = true; return {};
+            case RecordKind::ready: begin(); return {};
             case RecordKind::running: return {};
             case RecordKind::exec_failed: return command_failure(w_.plan, r.error);
             case RecordKind::exited: payload_status_ = r.detail; return {};
@@ -127,6 +126,12 @@ class Supervisor {
             case RecordKind::signal: break;
         }
         return {};
+    }
+
+    // The command's time begins with it: a busy machine's launch does not use it up.
+    void begin() {
+        ready_ = true;
+        if (w_.plan.supervision.timeout > 0) arm(timeout_, w_.plan.supervision.timeout);
     }
 
     // ---- signals and time
