@@ -153,7 +153,7 @@ class Launch {
         return make_host_directory(r, s);
     }
     Status run(const step::LockTree& s) {
-        Fd directory = open_alone(s.path);
+        Fd directory = std::ranges::count(plan_.kept, s.slot) ? open_alone(s.path) : Fd();
         if (!directory) directory.reset(open(s.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!directory) return fail_errno(quote(s.path), errno);
         if (flock(directory.get(), (s.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {

@@ -60,8 +60,10 @@ Slot overlay_by_parent(Context& c, const Overlay& overlay, const std::string& la
     if (overlay.size) build.size = **overlay.size;
     const auto open_layer = [&](const std::string& path, const std::string& name, Position where, const char* what) {
         const Slot slot = c.slot();
-        c.before.push_back(host_step(cat("overlay.layer:", name), where, cat("open ", what, path), {},
-                                     step::OpenTree{slot, path, false, {0, 0, MS_PRIVATE, false}}));
+        // Only what gets an id map needs to be a mount of its own, which the kernel takes its time to let go.
+        c.before.push_back(
+            host_step(cat("overlay.layer:", name), where, cat("open ", what, path), {},
+                      mapped ? Action(step::OpenTree{slot, path, false, {0, 0, MS_PRIVATE, false}}) : Action(step::OpenFile{slot, path})));
         if (mapped)
             c.after.push_back(host_step(cat("overlay.idmap:", name), where, cat("show the ids of ", path, " through the sandbox's map"), {},
                                         step::IdmapTree{slot, false, true}));

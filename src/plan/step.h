@@ -78,7 +78,7 @@ struct OpenTree {
 struct OpenFile {
     Slot slot;
     std::string path;
-};  // a descriptor of a namespace or input file
+};  // a descriptor of a namespace, an input file, or a layer
 struct CallerDescriptor {
     Slot slot;
     int number;

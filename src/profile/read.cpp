@@ -42,7 +42,8 @@ Result<std::string> read_all(int fd, const std::string& name) {
     std::string text;
     while (text.size() <= profile_size_limit) {
         const std::size_t had = text.size();
-        text.resize(std::min(profile_size_limit + 1, had + 65536));
+        // Most fit the first page; zeroing more of them costs a launch its page faults.
+        text.resize(std::min(profile_size_limit + 1, had + std::max<std::size_t>(had, 4096)));
         const ssize_t got = ::read(fd, text.data() + had, text.size() - had);
         const int error = errno;
         text.resize(had + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
