@@ -27,6 +27,8 @@ constexpr Advice table[] = {
     {"mask:", ELOOP, "the path to be covered leads through a symbolic link"},
     {"ulimit:", EPERM, "a hard limit can be raised only with CAP_SYS_RESOURCE on the host: ask for no more than the caller has"},
     {"ulimit:", EINVAL, "the soft limit is above the hard one, or nofile is above fs.nr_open"},
+    {"sysctl:net.core.", ENOENT,
+     "older kernels (Linux 6.1 for one) have net.core only in network namespaces of the host's user namespace: as root say id_map: host"},
     {"sysctl:", ENOENT, "this kernel has no such parameter, or not in this namespace"},
     {"sysctl:", EACCES, "the kernel does not let a user namespace set it; as root, id_map: host may"},
     {"sysctl:", EPERM, "the kernel does not let a user namespace set it; as root, id_map: host may"},

@@ -166,7 +166,9 @@ std::string hint_for(const char* call, int error) {
     if (std::string_view(call) != "clone3") return {};
     if (error == ENOSPC || error == EUSERS)
         return "a limit of namespaces is reached: see sysctl user.max_user_namespaces and the others of its kind";
-    if (error == EPERM) return "this host does not let the caller make these namespaces; sandbox doctor says why";
+    if (error == EPERM)
+        return "this host does not let the caller make these namespaces (in a chroot nobody may make a user namespace); sandbox doctor "
+               "says more";
     if (error == EAGAIN) return "the caller's limit of processes (ulimit -u) or the group's pids.max is reached";
     if (error == EINVAL) return "this kernel lacks one of the namespaces; sandbox doctor says which";
     return {};

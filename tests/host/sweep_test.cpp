@@ -276,7 +276,7 @@ dirs: [/tmp/folder, /work/made/deep]
 symlinks: {/tmp/link: note, /work/link: nowhere}
 mask: [/etc/passwd]
 readonly_paths: [/etc]
-sysctl: {net.core.somaxconn: 1024}
+sysctl: {net.ipv4.ip_default_ttl: 65}
 ulimits: {nofile: "256:512"}
 hostname: inside
 domainname: example
