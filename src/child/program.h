@@ -46,6 +46,8 @@ enum class OpKind : uint16_t {
     open_pty,     // in the devpts beneath root path a: slot = master, slot2 = the other end; the master goes to the parent.
                   // Owner x; size y: rows, columns and both in pixels, 16 bits each from the lowest
     console,      // the terminal in slot is shown at path a
+    join_groups,  // this process, while it is one thread, writes itself into the x task files in the slots that pool array b names
+    cgroup_namespace,  // a cgroup namespace with the groups of now as its roots
     sync,         // tells the parent and waits for an answer (tests stop here)
     // ---- from here on in the payload's process
     fork,               // the payload's process begins; the first one becomes its init

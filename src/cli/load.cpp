@@ -111,6 +111,10 @@ Result<HostFacts> probe_for(const Profile& profile) {
     request.overlay = needs.overlay;
     request.user_namespace = needs.user_namespace;
     request.passwd = needs.passwd;
+    request.cgroups = needs.cgroups;
+    request.cgroup_files = needs.cgroup_files;
+    request.lxcfs = needs.lxcfs;
+    request.disk_paths = needs.disk_paths;
     request.paths = needs.paths;
     request.upper_paths = needs.upper_paths;
     request.root_layers = needs.root_layers;

@@ -25,8 +25,8 @@ Status write_result(const std::string& path, const Outcome& o) {
                                       {"user_s", o.user_s},
                                       {"system_s", o.system_s},
                                       {"memory_peak_bytes", o.memory_peak_bytes},
-                                      {"pids_peak", nullptr},  // only a control group counts these two
-                                      {"oom_kills", nullptr},
+                                      {"pids_peak", o.pids_peak ? nlohmann::ordered_json(*o.pids_peak) : nullptr},
+                                      {"oom_kills", o.oom_kills ? nlohmann::ordered_json(*o.oom_kills) : nullptr},
                                       {"skipped", o.skipped}};
     const std::string text = json.dump(2) + "\n", beside = cat(path, ".", getpid(), ".new");
     const Fd file(open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));

@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/text.h"
+#include "exec/groups.h"
 #include "kernel/process.h"
 
 namespace sandbox {
@@ -305,7 +306,10 @@ struct UndoKind {
     Status (*run)(const JournalEntry&);
     const char* words;
 };
-constexpr UndoKind kinds[] = {{"remove-directory", undo_directory, "removed"},
+constexpr UndoKind kinds[] = {{"remove-group", undo_make_group, "removed the group"},
+                              {"leave-group", undo_share_group, "left the group"},
+                              {"restore-controllers", undo_enable_controllers, "took back the controllers of"},
+                              {"remove-directory", undo_directory, "removed"},
                               {"remove-target", undo_target, "removed"},
                               {"restore-owner", undo_owner, "gave back the files of"},
                               {"restore-terminal", undo_terminal, "restored the terminal"},

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,8 +23,12 @@
 #include "base/text.h"
 #include "child/image.h"
 #include "exec/channel.h"
+#include "exec/groups.h"
 #include "exec/lower.h"
+#include "exec/scope.h"
 #include "exec/supervise.h"
+#include "kernel/cgroup.h"
+#include "kernel/device_filter.h"
 #include "kernel/idmap.h"
 #include "kernel/mount.h"
 #include "kernel/process.h"
@@ -49,6 +54,17 @@ std::uint64_t clone_flag(NamespaceType type) {
         case NamespaceType::time: return 0x80;  // CLONE_NEWTIME, made by the child
     }
     return 0;
+}
+
+// What is named on the host carries it: nobody else's can be mistaken for this run's.
+std::string random_id() {
+    std::uint32_t number = 0;
+    while (getrandom(&number, sizeof number, 0) != sizeof number) {
+    }
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::string out;
+    for (int shift = 28; shift >= 0; shift -= 4) out += digits[number >> shift & 15];
+    return out;
 }
 
 class Launch {
@@ -81,7 +97,7 @@ class Launch {
     }
 
     Result<Outcome> supervise() {
-        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_};
+        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_};
         return sandbox::supervise(what);
     }
 
@@ -91,6 +107,8 @@ class Launch {
         socket_.reset();
         // Our own locks would keep what we made from being removed. The ids are leased again only when init is gone too.
         slots_.clear();
+        shared_groups_.clear();
+        groups_.clear();
         if (state_) replay(state_->directory(), problems);
         if (child_.pid > 0) waitpid(child_.pid, nullptr, 0);
         if (state_ && problems.empty()) {
@@ -136,6 +154,7 @@ class Launch {
         auto journal = Journal::create(state_->directory());
         if (!journal) return pass(journal);
         journal_.emplace(std::move(*journal));
+        id_ = random_id();
         return {};
     }
     Status run(const step::LeaseIds& s) {
@@ -267,8 +286,57 @@ class Launch {
         Recorder r = recorder();
         return make_terminal_raw(r);
     }
+    // "<id>" is this run's, "<scope>" the folder that systemd made for it.
+    std::string real_path(std::string path) const {
+        for (const auto& [word, value] : {std::pair<std::string_view, const std::string&>("<id>", id_), {"<scope>", scope_}})
+            if (const auto at = path.find(word); at != std::string::npos) path.replace(at, word.size(), value);
+        return path;
+    }
+    Status run(const step::ShareGroup& s) {
+        Recorder r = recorder();
+        auto group = share_group(r, s);
+        if (!group) return pass(group);
+        shared_groups_.push_back(std::move(*group));
+        return {};
+    }
+    Status run(const step::EnableControllers& s) {
+        Recorder r = recorder();
+        return enable_controllers(r, s);
+    }
+    Status run(const step::MakeGroup& s) {
+        Recorder r = recorder();
+        const std::string path = real_path(s.path);
+        auto group = make_group(r, path, s.cpuset);
+        if (!group) return pass(group);
+        if (s.tasks != no_slot) {
+            slot(s.tasks).reset(openat(group->get(), "tasks", O_WRONLY | O_CLOEXEC));
+            if (!slot(s.tasks)) return fail_errno(quote(cat(path, "/tasks")), errno);
+        }
+        groups_.add({s.tasks == no_slot, s.controllers, path, Fd(fcntl(group->get(), F_DUPFD_CLOEXEC, 3))});
+        slot(s.slot) = std::move(*group);
+        return {};
+    }
+    Status run(const step::SetGroup& s) { return write_group(slot(s.group).get(), s.file, s.value); }
+    Status run(const step::DelegateGroup& s) {
+        return delegate_group(slot(s.group).get(), s.v2, outside(0).value_or(0), outside_gid(0).value_or(0));
+    }
+    Status run(const step::FilterDevices& s) {
+        std::vector<DeviceAccess> allowed;
+        for (const step::DeviceRule& rule : s.rules) allowed.push_back({rule.type, rule.major, rule.minor, rule.access});
+        const int group = slot(s.group).get();
+        return s.v2 ? filter_devices_v2(group, allowed) : filter_devices_v1(group, allowed);
+    }
+    Status run(const step::MakeScope& s) {
+        Recorder r = recorder();
+        auto scope = make_scope(r, real_path(s.unit), s.user, child_.pid);
+        if (!scope) return pass(scope);
+        scope_ = std::move(*scope);
+        return {};
+    }
+    Status run(const step::EnterGroup& s) { return write_group(slot(s.group).get(), "cgroup.procs", std::to_string(child_.pid)); }
     Status run(const step::Spawn& s) {
         SpawnRequest request;
+        if (s.group != no_slot) request.group = slot(s.group).get();
         for (const NamespaceType type : s.fresh) request.namespaces |= clone_flag(type);
         for (const step::Join& join : s.joined) request.joined.push_back({slot(join.slot).get(), clone_flag(join.type)});
         const auto image =
@@ -336,6 +404,7 @@ class Launch {
             descriptors.push_back(slot(number).get());
         }
         if (auto sent = send_record(socket_.get(), {RecordKind::go, 0, 0, 0}, descriptors); !sent) return sent;
+        shared_groups_.clear();
         for (const Slot number : s.slots)
             if (!std::ranges::count(plan_.kept, number)) slot(number).reset();
         return {};
@@ -375,6 +444,9 @@ class Launch {
     std::optional<SandboxState> state_;
     std::optional<Journal> journal_;
     std::uint32_t lease_ = 0;
+    std::string id_, scope_;
+    GroupSet groups_;
+    std::vector<Fd> shared_groups_;  // held until our own groups keep them
     Fd socket_, user_namespace_;
     ChildProcess child_;
     std::vector<std::string> skipped_;

@@ -16,11 +16,12 @@ namespace sandbox {
 
 // How a sandbox ended (profile-language: exit codes; result.json).
 struct Outcome {
-    std::string reason = "launcher";  // exit | signal | timeout | launcher
+    std::string reason = "launcher";  // exit | signal | oom | timeout | pids | launcher
     int exit_code = 125;
     int signal = 0;
     double wall_s = 0, user_s = 0, system_s = 0;
-    std::uint64_t memory_peak_bytes = 0;  // largest process
+    std::uint64_t memory_peak_bytes = 0;  // of all together where a control group counts it, else of the largest process
+    std::optional<std::uint64_t> pids_peak, oom_kills;
     std::vector<std::string> skipped;     // optional steps that were left out, with the reason
     std::vector<std::string> problems;    // what could not be taken back
 };

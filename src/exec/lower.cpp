@@ -141,6 +141,17 @@ class Lowering {
         o.x = s.slots.size();
         return {};
     }
+    Status add(const step::JoinGroups& s) {
+        const std::uint32_t at = array(s.tasks.data(), s.tasks.size());
+        ChildOp& o = op(OpKind::join_groups);
+        o.b = at;
+        o.x = s.tasks.size();
+        return {};
+    }
+    Status add(const step::OwnCgroupNamespace&) {
+        op(OpKind::cgroup_namespace);
+        return {};
+    }
     Status add(const step::SetPropagation& s) {
         op(OpKind::propagation).x = MS_REC | (s.slave ? MS_SLAVE : MS_PRIVATE);
         return {};

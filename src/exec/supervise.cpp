@@ -310,7 +310,24 @@ class Supervisor {
             outcome.reason = "timeout";
             outcome.exit_code = 124;
         }
+        count(outcome);
         return outcome;
+    }
+
+    // What the groups have counted, before they are removed. A payload that failed after a fork was denied, or after a process of it
+    // was killed for want of memory, has failed of that, as far as anybody can tell.
+    void count(Outcome& outcome) const {
+        const GroupSet& groups = w_.groups;
+        outcome.memory_peak_bytes = groups.memory_peak().value_or(outcome.memory_peak_bytes);
+        outcome.pids_peak = groups.pids_peak();
+        outcome.oom_kills = groups.oom_kills();
+        if (const auto used = groups.cpu_time(); used && outcome.user_s + outcome.system_s == 0)
+            outcome.user_s = static_cast<double>(*used) / 1e9;
+        if (outcome.reason == "timeout" || outcome.exit_code == 0) return;
+        if (outcome.oom_kills.value_or(0) > 0)
+            outcome.reason = "oom";
+        else if (outcome.reason == "exit" && groups.pids_denied().value_or(0) > 0)
+            outcome.reason = "pids";
     }
 
     Supervised& w_;

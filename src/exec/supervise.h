@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "exec/launch.h"
+#include "kernel/cgroup.h"
 #include "kernel/process.h"
 #include "plan/plan.h"
 
@@ -29,6 +30,7 @@ struct Supervised {
     std::vector<Pump> pumps;
     const Watch* watch;
     std::vector<std::string> skipped;
+    const GroupSet& groups;
 };
 
 // Waits until everything of the sandbox has ended. An error is a launch that failed in the child: the step, its key and

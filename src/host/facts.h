@@ -49,6 +49,24 @@ struct InterfaceFact {
 
 enum class CgroupVersion { absent, v1, v2 };
 
+// One tree of control groups that the caller sees (cgroups(7)): a v1 hierarchy, or the unified one.
+struct CgroupFact {
+    CgroupVersion version = CgroupVersion::absent;
+    std::string mount;                     // "/sys/fs/cgroup/memory"
+    std::vector<std::string> controllers;  // v1: those of the hierarchy, "io" for blkio; v2: those that it offers
+    std::vector<std::string> enabled;      // v2: what its subtree_control has already
+    bool writable = false;                 // the caller may make groups in it
+    bool crowded = false;                  // v2: it is not the true root and has processes, so it can hand out no controller
+    std::vector<std::string> files;        // what a group in it has; empty: not looked at, or nobody knows
+    std::string processors, nodes;         // cpuset: what may be given out, "0-3"
+};
+
+// The whole disk that a path is on or names.
+struct DiskFact {
+    std::uint32_t major = 0, minor = 0;
+    std::string problem;  // why there is none: "is on tmpfs, which has no disk"
+};
+
 struct HostFacts {
     // kernel
     std::string release;  // "6.1.0-28-amd64"
@@ -93,6 +111,12 @@ struct HostFacts {
     bool keyring = true;
     std::map<std::string, CgroupVersion> controllers;  // "memory": v1 ...; "io" also stands for v1's blkio
     std::string cgroup_layout;                         // "v1", "v2", "hybrid", "none"
+    std::vector<CgroupFact> cgroups;
+    bool systemd = false;             // process 1 is systemd
+    bool systemd_delegates = false;   // it takes the caller's wishes for groups: its bus is there
+    std::uint32_t processors = 0;     // online; 0: not looked at
+    std::string lxcfs;                // where lxcfs shows its files; empty: it does not run
+    std::map<std::string, DiskFact> disks;  // keyed by the path as the profile has it
     bool legacy_tiocsti = false;
     std::map<std::string, bool> link_kinds;  // "dummy" "veth" "bridge" "macvlan" "ipvlan": one could be made; empty: not tried
     std::vector<InterfaceFact> interfaces;   // of the caller's network namespace

@@ -57,6 +57,12 @@ void visit_members(Facts& facts, Visit&& visit) {
     visit("keyring", facts.keyring);
     visit("controllers", facts.controllers);
     visit("cgroup_layout", facts.cgroup_layout);
+    visit("cgroups", facts.cgroups);
+    visit("systemd", facts.systemd);
+    visit("systemd_delegates", facts.systemd_delegates);
+    visit("processors", facts.processors);
+    visit("lxcfs", facts.lxcfs);
+    visit("disks", facts.disks);
     visit("legacy_tiocsti", facts.legacy_tiocsti);
     visit("link_kinds", facts.link_kinds);
     visit("interfaces", facts.interfaces);
@@ -80,6 +86,28 @@ void visit_members(Mount& mount, Visit&& visit) {
     visit("target", mount.target);
     visit("filesystem", mount.filesystem);
     visit("idmappable", mount.idmappable);
+}
+
+template <class Group, class Visit>
+requires std::is_same_v<std::remove_const_t<Group>, CgroupFact>
+void visit_members(Group& group, Visit&& visit) {
+    visit("version", group.version);
+    visit("mount", group.mount);
+    visit("controllers", group.controllers);
+    visit("enabled", group.enabled);
+    visit("writable", group.writable);
+    visit("crowded", group.crowded);
+    visit("files", group.files);
+    visit("processors", group.processors);
+    visit("nodes", group.nodes);
+}
+
+template <class Disk, class Visit>
+requires std::is_same_v<std::remove_const_t<Disk>, DiskFact>
+void visit_members(Disk& disk, Visit&& visit) {
+    visit("major", disk.major);
+    visit("minor", disk.minor);
+    visit("problem", disk.problem);
 }
 
 template <class Interface, class Visit>

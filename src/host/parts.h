@@ -29,8 +29,14 @@ void probe_visibility(HostFacts& facts, const std::vector<MountInfo>& mounts);
 // probe_paths.cpp
 void probe_paths(HostFacts& facts, const ProbeRequest& request, IdmapTrial& idmap);
 void probe_root_paths(HostFacts& facts, const ProbeRequest& request, const Root& root);
-// probe_cgroups.cpp
+// probe_cgroups.cpp: which controller is in which tree (doctor)
 void probe_cgroups(HostFacts& facts, const std::vector<MountInfo>& mounts);
+// probe_cgroup_trees.cpp: the trees that a launch may make groups in
+void probe_cgroup_trees(HostFacts& facts, bool with_files);
+// probe_lxcfs.cpp
+void probe_lxcfs(HostFacts& facts);
+// probe_disks.cpp
+void probe_disks(HostFacts& facts, const std::vector<std::string>& paths);
 // probe_security.cpp: seccomp, Landlock, LSMs, keyring, TIOCSTI
 void probe_security(HostFacts& facts);
 // probe_links.cpp: kinds of network links, the host's interfaces

@@ -28,6 +28,9 @@ Result<HostFacts> probe(const ProbeRequest& asked) {
         if (all || request.mounts) probe_mounts(facts, mounts, idmap);
         if (all) probe_cgroups(facts, mounts);
     }
+    if (all || request.cgroups) probe_cgroup_trees(facts, all || request.cgroup_files);
+    if (all || request.lxcfs) probe_lxcfs(facts);
+    probe_disks(facts, request.disk_paths);
     if (all) probe_security(facts);
     if (all) probe_links(facts);
 

@@ -14,9 +14,13 @@ struct ProbeRequest {
     bool mounts = false;                   // HostFacts::mounts and root_entries
     bool overlay = false;                  // overlay features
     bool user_namespace = false;           // limits, switches, subordinate ids, helpers
+    bool cgroups = false;                  // HostFacts::cgroups and the manager of the tree
+    bool cgroup_files = false;             // with what a group there has, and what processors may be given out
+    bool lxcfs = false;                    // whether lxcfs runs
     bool passwd = false;                   // passwd and group of the sandbox's root
     std::vector<std::string> paths;        // absolute host paths for HostFacts::paths
     std::vector<std::string> idmap_paths;  // those of `paths` whose `idmappable` is wanted
+    std::vector<std::string> disk_paths;   // for HostFacts::disks
     std::vector<std::string> upper_paths;  // those of `paths` whose `locked` and `exposed` are wanted
     // The root of the sandbox for root_paths, passwd and group: one directory (rootfs.path, "/" for host), or the layers
     // of an overlay, top first (a whiteout or the first hit decides). Empty: a root without files of its own.

@@ -114,9 +114,14 @@ long clone3_on_stack(clone_args* arguments, int (*function)(void*), void* argume
 #endif
 
 // The result of clone3, -1 with errno on failure.
-long clone_waiting(std::uint64_t flags, std::array<char, stack_size>& stack, int (*function)(void*), Handover& h, int* pidfd, bool signal) {
+long clone_waiting(std::uint64_t flags, std::array<char, stack_size>& stack, int (*function)(void*), Handover& h, int* pidfd, bool signal,
+                   int group = -1) {
     clone_args arguments{};
     arguments.flags = flags | CLONE_VFORK | CLONE_PIDFD;
+    if (group >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = static_cast<std::uint64_t>(group);
+    }
     arguments.pidfd = reinterpret_cast<std::uint64_t>(pidfd);
     arguments.exit_signal = signal ? SIGCHLD : 0;
     arguments.stack = reinterpret_cast<std::uint64_t>(stack.data());
@@ -149,7 +154,8 @@ int run_intermediate(void* argument) {
     Handover& h = *static_cast<Handover*>(argument);
     for (const JoinedNamespace& ns : h.request->joined)
         if (setns(ns.file, static_cast<int>(ns.flag)) != 0) give_up(h, setns_of(ns.flag));
-    const long pid = clone_waiting(h.request->namespaces | CLONE_VM | CLONE_PARENT, inner_stack, run_child, h, &h.pidfd, false);
+    const long pid = clone_waiting(h.request->namespaces | CLONE_VM | CLONE_PARENT, inner_stack, run_child, h, &h.pidfd, false,
+                                   h.request->group);
     if (pid < 0) give_up(h, "clone3");
     h.pid = static_cast<pid_t>(pid);
     _exit(0);
@@ -169,6 +175,7 @@ std::string hint_for(const char* call, int error) {
     if (error == EPERM)
         return "this host does not let the caller make these namespaces (in a chroot nobody may make a user namespace); sandbox doctor "
                "says more";
+    if (error == EBUSY) return "the control group hands out controllers, so it may have no processes of its own (cgroups(7))";
     if (error == EAGAIN) return "the caller's limit of processes (ulimit -u) or the group's pids.max is reached";
     if (error == EINVAL) return "this kernel lacks one of the namespaces; sandbox doctor says which";
     return {};
@@ -188,7 +195,7 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
     long pid = 0;
     int intermediate_pidfd = -1;
     if (request.joined.empty()) {
-        pid = clone_waiting(request.namespaces | CLONE_VM, outer_stack, run_child, shared, &shared.pidfd, true);
+        pid = clone_waiting(request.namespaces | CLONE_VM, outer_stack, run_child, shared, &shared.pidfd, true, request.group);
     } else {
         // The descriptors of the two are one table, so that the second pidfd arrives here.
         const long intermediate = clone_waiting(CLONE_FILES, outer_stack, run_intermediate, shared, &intermediate_pidfd, true);

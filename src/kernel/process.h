@@ -29,6 +29,7 @@ struct SpawnRequest {
     std::vector<JoinedNamespace> joined;  // entered first, in order
     int image = -1;                       // a sealed executable (memfd)
     int socket = -1, program = -1;        // become descriptors 3 and 4 of the child
+    int group = -1;                       // of cgroup v2, to be born in (Linux 5.7)
     int null = -1;                        // becomes its standard streams
 };
 

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "plan/context.h"
+#include "plan/limits.h"
 
 namespace sandbox {
 namespace {
@@ -225,15 +226,22 @@ void check_idmap_modes(Check& c) {
     }
 }
 
+bool can_filter_devices(const Check& c, const Identity& id) {
+    const GroupPlace place = decide_groups(c.profile, c.facts);
+    const CgroupFact* tree = tree_of(c.facts, "devices");
+    return id.privileged && (place.way == GroupWay::files || place.way == GroupWay::scope) && tree &&
+           (tree->version == CgroupVersion::v2 || tree->writable);
+}
+
 void check_devices(Check& c) {
     const Identity id = decide_identity(c.profile, c.facts, nullptr);
     const bool may_make = id.privileged && (c.facts.capabilities >> CAP_MKNOD & 1);
     for (std::size_t i = 0; i < c.profile.devices.size(); ++i) {
         const Device& d = c.profile.devices[i];
         const std::string key = cat("devices[", i, "]");
-        if (!d.read || !d.write)
-            c.error("E0509", d.path.at, cat(key, ".access"),
-                    "access other than rw or rwm is not supported yet: it needs the device controller", "write 'access: rw'");
+        if ((!d.read || !d.write) && !can_filter_devices(c, id))
+            c.error("E0509", d.path.at, cat(key, ".access"), "access other than rw or rwm needs a control group that limits devices",
+                    "write 'access: rw', or run as root where the devices controller or cgroup v2 is");
         if (d.major) {
             if (!may_make)
                 c.error("E0510", d.path.at, key, "only root can make a device node by its number", "name a device of the host by its path");
@@ -383,6 +391,89 @@ bool is_above_limit(const Ulimit& limit, const HostFacts& facts) {
     return limit.name == "nofile" && limit.hard > facts.nofile_hard && !may_raise && facts.nofile_hard != 0;
 }
 
+// ---- control groups
+
+bool inside_set(std::string_view wanted, std::string_view have) {
+    const auto numbers = [](std::string_view text) {
+        std::set<std::uint32_t> out;
+        for (const std::string_view part : split(text, ',')) {
+            const auto dash = part.find('-');
+            const auto first = parse_id(part.substr(0, dash)), last = dash == std::string_view::npos ? first : parse_id(part.substr(dash + 1));
+            for (std::uint32_t i = first.value_or(1); first && last && i <= *last && i <= 8191; ++i) out.insert(i);
+        }
+        return out;
+    };
+    const auto all = numbers(have);
+    return std::ranges::all_of(numbers(wanted), [&all](std::uint32_t n) { return all.contains(n); });
+}
+
+void check_processors(Check& c) {
+    const CpuLimits& cpu = c.profile.resources.cpu;
+    const CgroupFact* tree = tree_of(c.facts, "cpuset");
+    if (!tree) return;
+    if (cpu.set && !tree->processors.empty() && !inside_set(**cpu.set, tree->processors))
+        c.error("E0552", cpu.set->at, "resources.cpu.set", cat("of the processors ", **cpu.set, " this host hands out only ", tree->processors),
+                cat("choose among ", tree->processors));
+    if (cpu.mems && !tree->nodes.empty() && !inside_set(**cpu.mems, tree->nodes))
+        c.error("E0552", cpu.mems->at, "resources.cpu.mems", cat("of the memory nodes ", **cpu.mems, " this host hands out only ", tree->nodes),
+                cat("choose among ", tree->nodes));
+    if (cpu.limit && **cpu.limit != no_limit && c.facts.processors && **cpu.limit > c.facts.processors * one_core)
+        c.error("E0553", cpu.limit->at, "resources.cpu.limit",
+                cat("this host has ", c.facts.processors, c.facts.processors == 1 ? " processor" : " processors", ", less than the limit"),
+                cat("at most ", c.facts.processors, ", or leave the limit out"));
+}
+
+// A group of v2 that has processes hands out no controllers, unless it is the true root (cgroups(7)).
+void check_crowded(Check& c, const Limits& limits, std::string_view key, Position at) {
+    const CgroupFact* tree = unified_tree(c.facts);
+    if (!tree || !tree->crowded) return;
+    for (const std::string& name : limits.controllers) {
+        const auto in = [&name](const std::vector<std::string>& list) { return std::ranges::find(list, name) != list.end(); };
+        if (!in(tree->controllers) || in(tree->enabled)) continue;
+        return c.error("E0554", at, std::string(key), cat(tree->mount, " has processes of its own and does not hand out ", name),
+                       cat("move them into a group below it (mkdir ", tree->mount, "/init, then write their ids to its cgroup.procs)"));
+    }
+}
+
+// What control groups here cannot express is an error, or a line of the plan with policy.unsupported: warn.
+void check_groups(Check& c) {
+    std::string key;
+    const Position* wish = first_wish(c.profile, key);
+    const Severity severity = c.profile.warn_unsupported ? Severity::warning : Severity::error;
+    const GroupPlace place = decide_groups(c.profile, c.facts);
+    const At<CgroupManager>& manager = c.profile.cgroup.manager;
+    const bool named = *manager == CgroupManager::fs || *manager == CgroupManager::systemd;
+    if (place.way == GroupWay::unavailable && (wish || named)) {
+        c.error("E0550", named ? manager.at : *wish, named ? "cgroup.manager" : key, place.why, place.hint);
+        c.out.back().severity = severity;
+        return;
+    }
+    if (place.way == GroupWay::unavailable || place.way == GroupWay::none) return;
+    Limits limits = translate_limits(c.profile, c.facts);
+    if (c.profile.cgroup.parent) {
+        const Limits parent = translate_parent(*c.profile.cgroup.parent, c.facts);
+        limits.refused.insert(limits.refused.end(), parent.refused.begin(), parent.refused.end());
+        if (place.way == GroupWay::scope)
+            limits.refused.push_back({"", "cgroup.parent", "a scope of systemd lies in a slice, not in a group of the launcher's",
+                                      "say cgroup: {manager: fs}, or leave parent out", c.profile.cgroup.parent->at, false});
+    }
+    for (const Refusal& r : limits.refused) {
+        if (r.by_default) continue;
+        c.error("E0551", r.at, r.key, r.message, c.profile.warn_unsupported ? "it is left out, as policy.unsupported allows" : r.hint);
+        c.out.back().severity = severity;
+    }
+    if (place.way == GroupWay::files) check_crowded(c, limits, wish ? key : "cgroup", wish ? *wish : Position{});
+    check_processors(c);
+}
+
+void check_view(Check& c) {
+    const At<ProcView>& view = c.profile.proc.view;
+    if (*view != ProcView::limits || !c.facts.lxcfs.empty()) return;
+    c.error("E0555", view.at, "proc.view", "lxcfs does not run, which shows the limits as /proc",
+            "install Debian's package lxcfs and start it (systemctl start lxcfs), or say view: host");
+    if (c.profile.warn_unsupported) c.out.back().severity = Severity::warning;
+}
+
 // What a sandbox can do without, when the profile says so: nothing else becomes weaker or the host's.
 constexpr std::string_view dispensable_namespaces[] = {"cgroup", "time"};
 
@@ -439,7 +530,7 @@ Diagnostics check_against_host(const Profile& profile, const HostFacts& facts) {
     if (profile.warn_unsupported) reduced = without_unsupported(profile, facts);
     Check check{reduced ? *reduced : profile, facts, out};
     for (const auto part : {check_root, check_overlays, check_sources, check_idmap_modes, check_devices, check_namespaces, check_ids,
-                            check_owners, check_capabilities, check_terminal, check_limits})
+                            check_owners, check_capabilities, check_terminal, check_limits, check_groups, check_view})
         part(check);
     return out;
 }

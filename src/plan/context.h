@@ -64,6 +64,8 @@ struct Context {
     std::vector<Sealed> sealed{};
     std::uint32_t files_made = 0;
     std::set<std::string> present{};  // targets that are there for sure
+    bool device_filter = false;       // the devices that can be used are limited by a group
+    bool groups = false;              // the sandbox has control groups
     std::set<Slot> mapped_trees{};    // host trees that show the id on disk as the same id inside
 
     Slot slot() { return next_slot++; }
@@ -106,6 +108,8 @@ struct Context {
 [[nodiscard]] bool has_terminals(const Profile& profile);
 
 void plan_state(Context& context);
+// plan_groups.cpp: control groups; before the step that clones into them, which `spawn` becomes.
+void plan_groups(Context& context, step::Spawn& spawn);
 void plan_ids(Context& context);
 void plan_root(Context& context);
 void plan_mounts(Context& context);

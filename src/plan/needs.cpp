@@ -3,6 +3,7 @@
 #include "plan/plan.h"
 
 #include "base/text.h"
+#include "plan/limits.h"
 
 namespace sandbox {
 namespace {
@@ -68,6 +69,12 @@ FactNeeds fact_needs(const Profile& p) {
         for (const Text& lower : p.rootfs.overlay->lower) needs.root_layers.push_back(*lower);
         if (!p.rootfs.overlay->upper_is_tmpfs()) needs.root_layers.insert(needs.root_layers.begin(), *p.rootfs.overlay->upper);
     }
+    std::string key;
+    needs.cgroups = *p.cgroup.manager != CgroupManager::none;
+    for (const Mount& m : p.mounts) needs.cgroups = needs.cgroups || *m.type == MountType::cgroup;
+    needs.cgroup_files = needs.cgroups && first_wish(p, key) != nullptr;
+    needs.lxcfs = *p.proc.view == ProcView::limits;
+    for (const IoDevice& device : p.resources.io.devices) needs.disk_paths.push_back(*device.path);
     // root's limits are seen when the clone fails; an ordinary user's map depends on its subordinate ids.
     needs.user_namespace = true;
     return needs;

@@ -30,7 +30,10 @@ struct Supervision {
     int stop_signal = 15;
     std::int64_t grace = 0;  // nanoseconds
     bool stop_all = false;
-    std::int64_t timeout = 0;  // nanoseconds, 0: none
+    std::int64_t timeout = 0;   // nanoseconds, 0: none
+    std::int64_t cpu_time = 0;  // nanoseconds, 0: no limit
+    bool oom_group = false;     // out of memory: all of it is killed (cgroup v1; v2 does it itself)
+    bool oom_pause = false;     // out of memory: it is paused, and said
 };
 
 // From so many slots on the launcher and the child may need more open files than the caller's limit lets them have.
@@ -49,6 +52,8 @@ struct Plan {
 // What must be known of the host before planning: paths to look at and features to try (host/probe.h takes it).
 struct FactNeeds {
     bool mounts = false, overlay = false, user_namespace = false, passwd = false;
+    bool cgroups = false, cgroup_files = false, lxcfs = false;
+    std::vector<std::string> disk_paths;
     std::vector<std::string> paths, upper_paths, root_layers, root_paths;
 };
 [[nodiscard]] FactNeeds fact_needs(const Profile& profile);

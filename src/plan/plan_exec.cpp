@@ -65,6 +65,7 @@ void plan_exec(Context& c) {
     s.stop_signal = *p.lifecycle.stop_signal;
     s.grace = *p.lifecycle.grace;
     s.stop_all = p.lifecycle.target == StopTarget::all;
+    s.cpu_time = p.lifecycle.cpu_time ? **p.lifecycle.cpu_time : 0;
     s.timeout = p.lifecycle.timeout ? **p.lifecycle.timeout : 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <linux/capability.h>
 
+#include <algorithm>
+
 #include "plan/context.h"
 
 namespace sandbox {
@@ -29,6 +31,15 @@ std::uint64_t wanted_set(const Context& c) {
     for (const auto& capability : caps.drop) set &= ~bit(*capability);
     for (const auto& capability : caps.add) set |= bit(*capability);
     return set & all_of(c.facts);
+}
+
+// Who may make any device node and use it has the machine. Only a filter of devices makes it harmless without a user namespace.
+std::uint64_t without_mknod(Context& c, std::uint64_t set) {
+    const bool asked = std::ranges::any_of(c.profile.capabilities.add, [](const At<int>& capability) { return *capability == CAP_MKNOD; });
+    if (!(set & bit(CAP_MKNOD)) || asked || c.device_filter || c.identity.own_user_namespace || !c.identity.privileged) return set;
+    if (*c.profile.dev.mode == DevMode::host || *c.profile.capabilities.base == CapabilityBase::all) return set;
+    c.plan.notes.push_back("capabilities: MKNOD is left out: no control group limits the devices, and there is no user namespace");
+    return set & ~bit(CAP_MKNOD);
 }
 
 std::uint64_t ambient_set(const Context& c, std::uint64_t set) {
@@ -70,7 +81,7 @@ void plan_filter(Context& c, std::uint64_t set) {
 
 void plan_security(Context& c) {
     const Position at = c.profile.capabilities.base.at;
-    const std::uint64_t set = wanted_set(c), ambient = ambient_set(c, set);
+    const std::uint64_t set = without_mknod(c, wanted_set(c)), ambient = ambient_set(c, set);
     c.payload.push_back(sandbox_step("bounding", at, cat("keep ", count(set), " in the bounding set"), step::TrimBounding{set}));
     if (may_set_groups(c)) c.payload.push_back(sandbox_step("groups", {}, group_text(c.user.groups), step::SetGroups{c.user.groups}));
     c.payload.push_back(sandbox_step("ids", c.profile.process.user.at, cat("become uid ", c.user.uid, ", gid ", c.user.gid),

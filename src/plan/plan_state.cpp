@@ -30,6 +30,10 @@ void join(Context& c, step::Spawn& spawn, const Kind& kind, const Text& path) {
 
 void plan_clone(Context& c) {
     step::Spawn spawn;
+    std::vector<Step> scope;
+    std::swap(scope, c.clone);
+    plan_groups(c, spawn);
+    std::swap(scope, c.clone);
     std::string fresh, joined;
     for (const Kind& kind : kinds(c.profile)) {
         const bool network = kind.type == NamespaceType::net;
@@ -40,14 +44,16 @@ void plan_clone(Context& c) {
         if (by_path) {
             join(c, spawn, kind, path);
             joined += cat(joined.empty() ? "" : " ", kind.name);
-        } else if (made && kind.type != NamespaceType::time) {
+        } else if (made && kind.type != NamespaceType::time && !(c.groups && kind.type == NamespaceType::cgroup)) {
             spawn.fresh.push_back(kind.type);
             fresh += cat(fresh.empty() ? "" : " ", kind.name);
         }
     }
     std::string text = fresh.empty() ? "clone into the host's namespaces" : cat("clone into new namespaces: ", fresh);
     if (!joined.empty()) text += cat("; joined: ", joined);
+    if (spawn.group != no_slot) text += "; inside the group";
     c.clone.push_back(host_step("clone", {}, text, "kill the process and wait for its end", std::move(spawn)));
+    for (Step& step : scope) c.clone.push_back(std::move(step));
 }
 
 std::string describe(const std::vector<IdMapRange>& ranges) {

@@ -123,7 +123,60 @@ struct Join {
 struct Spawn {
     std::vector<NamespaceType> fresh;
     std::vector<Join> joined;
+    Slot group = no_slot;  // born into this group of cgroup v2 (CLONE_INTO_CGROUP)
 };
+// ---- control groups, host side. In a path "<id>" stands for the run's random id, "<scope>" for the folder of systemd's scope.
+struct GroupValue {
+    std::string file, value;
+};
+// A group above, used by every sandbox that names it, made by the first and removed by the last (never one that was there).
+// Its limits are set by who makes it; who finds others there fails.
+struct ShareGroup {
+    std::string path;
+    bool v2;
+    std::vector<std::string> enable;  // v2: controllers for the groups below
+    std::vector<GroupValue> values;
+    bool cpuset;  // v1: filled from the group above
+};
+// v2: controllers that the root of the tree hands out, given back by the last.
+struct EnableControllers {
+    std::string path;
+    std::vector<std::string> controllers;
+};
+struct MakeGroup {
+    Slot slot;
+    Slot tasks;  // v1: the file that the child writes itself into; no_slot on v2
+    std::string path;
+    std::vector<std::string> controllers;
+    bool cpuset;
+};
+struct SetGroup {
+    Slot group;
+    std::string file, value;
+};
+struct DelegateGroup {
+    Slot group;
+    bool v2;
+};
+struct DeviceRule {
+    char type;                 // 'c', 'b', 'a' for both
+    std::int64_t major, minor; // -1: any
+    std::string access;        // letters of rwm
+};
+// Nothing but these (v1: devices.deny and devices.allow; v2: a program of BPF_PROG_TYPE_CGROUP_DEVICE on the group).
+struct FilterDevices {
+    Slot group;
+    bool v2;
+    std::vector<DeviceRule> rules;
+};
+// A transient scope around the child (org.freedesktop.systemd1(5)), and a group of ours in it.
+struct MakeScope {
+    std::string unit;
+    bool user;  // of the caller's own systemd
+};
+struct EnterGroup {
+    Slot group;
+};  // the child, by the launcher
 struct WriteIdMap {
     std::vector<IdMapRange> uid, gid;
     bool helpers;
@@ -158,6 +211,10 @@ struct Release {
 struct Receive {
     std::vector<Slot> slots;
 };
+struct JoinGroups {
+    std::vector<Slot> tasks;
+};  // v1: the child itself, while it is one thread
+struct OwnCgroupNamespace {};  // with the groups it is in now as the roots
 struct SetPropagation {
     bool slave;
 };
@@ -311,7 +368,8 @@ struct Execute {
 using Action = std::variant<
     step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree, step::OpenFile,
     step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget, step::HostFilesystem, step::BuildDev,
-    step::RawTerminal, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
+    step::RawTerminal, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
+    step::FilterDevices, step::MakeScope, step::EnterGroup, step::JoinGroups, step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
     step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
     step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,
     step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,

@@ -19,6 +19,7 @@ void check_profile(const Profile& profile, Report& report) {
     check_files(profile, report);
     check_security(profile, report);
     check_process(profile, report);
+    check_resources(profile, report);
 }
 
 }  // namespace sandbox

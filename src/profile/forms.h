@@ -5,11 +5,15 @@
 
 namespace sandbox {
 
+using HugePageMap = std::map<std::string, At<std::uint64_t>>;
+
 // The small tables of maps that fill members of the struct they are in.
 [[nodiscard]] const FieldTable& policy_fields();
 [[nodiscard]] const FieldTable& stop_fields();
 [[nodiscard]] const FieldTable& scheduler_fields();
 [[nodiscard]] const FieldTable& io_priority_fields();
+[[nodiscard]] const FieldTable& net_cls_fields();
+[[nodiscard]] const FieldTable& cgroup_raw_fields();
 
 #define SANDBOX_CODEC(name, base, type)                       \
     struct name : base {                                      \
@@ -101,6 +105,50 @@ struct DeviceForm {
     static std::string describe();
     static Shape shape() { return {Shape::record, fields_of<Device>}; }
     static std::string identity(const Node&);
+};
+
+// ---- resources and control groups
+
+SANDBOX_CODEC(BytesOrInfinity, Scalar, std::uint64_t);
+SANDBOX_CODEC(CountOrInfinity, Scalar, std::uint64_t);  // processes, objects
+SANDBOX_CODEC(RateForm, Scalar, std::uint64_t);         // bytes or operations a second
+SANDBOX_CODEC(Cores, Scalar, std::uint64_t);            // 0.2, 1.5, 500m, infinity
+SANDBOX_CODEC(CpuSetText, Scalar, std::string);         // 0-3,5
+SANDBOX_CODEC(ClassId, Scalar, std::uint32_t);          // 0x100001, 1048577, "10:1"
+SANDBOX_CODEC(PageLimits, MapShape, HugePageMap);
+SANDBOX_CODEC(GroupName, Scalar, std::string);  // tier/web
+SANDBOX_CODEC(RawFiles, MapShape, TextMap);
+
+// A limit whose default nobody has asked for: where a host cannot keep it, it is left out and said, in place of an error. What is
+// printed for it is therefore null.
+template <class C>
+struct UnlessDefault {
+    using Value = At<typename C::Value>;
+    static void decode(Decoder& decoder, const Node& node, Value& out) { Located<C>::decode(decoder, node, out); }
+    static Node encode(const Value& value) { return value.at.known() ? C::encode(*value) : null_node(); }
+    static Node schema() { return C::schema(); }
+    static std::string describe() { return C::describe(); }
+    static Shape shape() { return C::shape(); }
+};
+
+struct IoDeviceForm {
+    using Value = IoDevice;
+    static void decode(Decoder&, const Node&, IoDevice&);
+    static Node encode(const IoDevice&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<IoDevice>}; }
+    static std::string identity(const Node&);
+};
+
+// A name, or a map with its limits.
+struct CgroupParentForm {
+    using Value = CgroupParent;
+    static void decode(Decoder&, const Node&, CgroupParent&);
+    static Node encode(const CgroupParent&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<CgroupParent>}; }
 };
 
 // ---- process

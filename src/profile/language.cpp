@@ -55,8 +55,8 @@ const FieldTable& fields_of<Profile>() {
         field<&Profile::id_map, IdMapForm>("id_map", "user and group ids: auto, caller, host, or ranges {uid: [...], gid: [...]}"),
         field<&Profile::capabilities>("capabilities", "privileges that the payload may have"),
         field<&Profile::security>("security", "system call filter and other fences"),
-        later("resources", "memory, processor, process and I/O limits"),
-        later("cgroup", "where and how the control groups are made"),
+        field<&Profile::resources>("resources", "memory, processor, process and I/O limits of all processes together"),
+        field<&Profile::cgroup>("cgroup", "where and how the control groups are made"),
         field<&Profile::ulimits, UlimitMap>("ulimits", "limits of each process, NAME: SOFT:HARD, one number for both, or infinity"),
         field<&Profile::sysctl, AnyText>("sysctl", "kernel settings of the sandbox's own namespaces"),
         field<&Profile::devices, DeviceForm>("devices", "device nodes of the host that are usable inside"),
@@ -64,7 +64,7 @@ const FieldTable& fields_of<Profile>() {
         field<&Profile::time>("time", "clock offsets and time zone"),
         field<&Profile::process>("process", "what runs inside, and as whom"),
         field<&Profile::lifecycle>("lifecycle", "how long it runs and how it stops"),
-        later("logging", "where the output is kept"),
+        field<&Profile::logging>("logging", "where the output of a detached sandbox is kept"),
         later("matrix", "variants of this profile"),
     };
     static constexpr FieldTable out = table<Profile>(fields);
@@ -168,7 +168,7 @@ template <>
 const FieldTable& fields_of<Proc>() {
     static constexpr Field fields[]{
         field<&Proc::mode>("mode", "fresh: of the sandbox's own processes; inherit: as the root has it; none: not there"),
-        later("view", "whether /proc shows the host's memory and processors or the limits", "host"),
+        field<&Proc::view>("view", "host: memory and processors of the machine; limits: those of the sandbox, by lxcfs"),
         field<&Proc::hidepid, Integer<std::int64_t, 0, 4>>("hidepid", "0, 1, 2 or 4: how much of other users' processes is hidden"),
     };
     static constexpr FieldTable out = table<Proc>(fields);
@@ -258,6 +258,129 @@ const FieldTable& fields_of<Security>() {
         field<&Security::new_keyring, KeyringWord>("keyring", "new: an empty session keyring; inherit: the caller's"),
     };
     static constexpr FieldTable out = table<Security>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<MemoryLimits>() {
+    static constexpr Field fields[]{
+        field<&MemoryLimits::max, BytesOrInfinity>("max", "the most memory; beyond it the out-of-memory killer comes"),
+        field<&MemoryLimits::high, BytesOrInfinity>("high", "above it processes are slowed and memory is reclaimed (cgroup v2)"),
+        field<&MemoryLimits::low, BytesOrInfinity>("low", "memory that is reclaimed last (v1: the soft limit)"),
+        field<&MemoryLimits::swap, UnlessDefault<BytesOrInfinity>>("swap", "the most swap, beside memory; default: none"),
+        field<&MemoryLimits::swappiness, Integer<std::int64_t, 0, 200>>("swappiness",
+                                                                         "0 to 200, how willingly memory is swapped (cgroup v1)"),
+        field<&MemoryLimits::oom>("oom", "at the limit: kill one process, kill the group, or pause until there is memory (v1)"),
+    };
+    static constexpr FieldTable out = table<MemoryLimits>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<CpuLimits>() {
+    static constexpr Field fields[]{
+        field<&CpuLimits::limit, Cores>("limit", "processors' worth of time: 0.2, 1.5, 500m, infinity"),
+        field<&CpuLimits::quota, Duration>("quota", "time in each period, in place of limit"),
+        field<&CpuLimits::period, Duration>("period", "1ms to 1s"),
+        field<&CpuLimits::weight, Integer<std::int64_t, 1, 10000>>("weight", "1 to 10000, the share when processors are short; 100 is ordinary"),
+        field<&CpuLimits::shares, Integer<std::int64_t, 2, 262144>>("shares", "2 to 262144, the older form of weight; 1024 is ordinary"),
+        field<&CpuLimits::burst, Duration>("burst", "unused time that may be saved up for a burst"),
+        field<&CpuLimits::idle>("idle", "only when nobody else wants the processors"),
+        field<&CpuLimits::set, CpuSetText>("set", "the processors it may use: 0-3,5"),
+        field<&CpuLimits::mems, CpuSetText>("mems", "the memory nodes it may use: 0-1"),
+    };
+    static constexpr FieldTable out = table<CpuLimits>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<IoDevice>() {
+    static constexpr Field fields[]{
+        required(field<&IoDevice::path, HostPath>("path", "a block device, or a path on the file system that is meant")),
+        field<&IoDevice::read_bps, RateForm>("read_bps", "bytes read in a second"),
+        field<&IoDevice::write_bps, RateForm>("write_bps", "bytes written in a second"),
+        field<&IoDevice::read_iops, RateForm>("read_iops", "read operations in a second"),
+        field<&IoDevice::write_iops, RateForm>("write_iops", "write operations in a second"),
+        field<&IoDevice::weight, Integer<std::int64_t, 1, 10000>>("weight", "1 to 10000, the share of this device"),
+    };
+    static constexpr FieldTable out = table<IoDevice>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<IoLimits>() {
+    static constexpr Field fields[]{
+        field<&IoLimits::weight, Integer<std::int64_t, 1, 10000>>("weight", "1 to 10000, the share of every device; 100 is ordinary"),
+        field<&IoLimits::devices, IoDeviceForm>("devices", "limits for single devices"),
+    };
+    static constexpr FieldTable out = table<IoLimits>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<RdmaLimits>() {
+    static constexpr Field fields[]{
+        field<&RdmaLimits::hca_handle, CountOrInfinity>("hca_handle", "handles of the adapter"),
+        field<&RdmaLimits::hca_object, CountOrInfinity>("hca_object", "objects of the adapter"),
+    };
+    static constexpr FieldTable out = table<RdmaLimits>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Resources>() {
+    static constexpr Field fields[]{
+        field<&Resources::memory>("memory", "memory and swap"),
+        field<&Resources::cpu>("cpu", "processors"),
+        field<&Resources::pids, UnlessDefault<CountOrInfinity>>("pids", "the most processes and threads, or infinity; default: 512"),
+        field<&Resources::io>("io", "block devices"),
+        field<&Resources::hugetlb, PageLimits>("hugetlb", "huge pages, PAGE SIZE: BYTES, such as 2MB: 64Mi"),
+        field<&Resources::rdma>("rdma", "RDMA adapters, DEVICE: {hca_handle, hca_object}"),
+        whole<Group<Resources, net_cls_fields>>("net_cls", "the mark of its network packets (cgroup v1)"),
+        field<&Resources::net_prio, Integer<std::uint32_t, 0, 4294967295>>("net_prio", "priorities of its packets, INTERFACE: NUMBER (v1)"),
+    };
+    static constexpr FieldTable out = table<Resources>(fields);
+    return out;
+}
+
+const FieldTable& net_cls_fields() {
+    static constexpr Field fields[]{
+        field<&Resources::classid, ClassId>("classid", "a number such as 0x100001, or MAJOR:MINOR in hexadecimal as tc(8) has them"),
+    };
+    static constexpr FieldTable out = table<Resources>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<CgroupParent>() {
+    static constexpr Field fields[]{
+        required(field<&CgroupParent::name, GroupName>("name", "names joined by slashes, such as tier/web")),
+        field<&CgroupParent::memory>("memory", "of all its sandboxes together"),
+        field<&CgroupParent::cpu>("cpu", "of all its sandboxes together"),
+        field<&CgroupParent::pids, CountOrInfinity>("pids", "of all its sandboxes together"),
+    };
+    static constexpr FieldTable out = table<CgroupParent>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Cgroup>() {
+    static constexpr Field fields[]{
+        field<&Cgroup::manager>("manager", "auto: systemd where the tree is its own, fs: by ourselves, none: no groups at all"),
+        field<&Cgroup::parent, CgroupParentForm>("parent", "a group above, shared by all that name it: NAME, or {name, memory, cpu, pids}"),
+        field<&Cgroup::delegate>("delegate", "the sandbox's root may divide its group further"),
+        whole<Group<Cgroup, cgroup_raw_fields>>("raw", "files of the kernel that have no key here: {v1: {FILE: VALUE}, v2: {FILE: VALUE}}"),
+    };
+    static constexpr FieldTable out = table<Cgroup>(fields);
+    return out;
+}
+
+const FieldTable& cgroup_raw_fields() {
+    static constexpr Field fields[]{
+        field<&Cgroup::raw_v1, RawFiles>("v1", "written where the controller is in cgroup v1"),
+        field<&Cgroup::raw_v2, RawFiles>("v2", "written where the controller is in cgroup v2"),
+    };
+    static constexpr FieldTable out = table<Cgroup>(fields);
     return out;
 }
 
@@ -358,12 +481,69 @@ const FieldTable& fields_of<Lifecycle>() {
     static constexpr Field fields[]{
         whole<Group<Lifecycle, stop_fields>>("stop", "how it is stopped"),
         field<&Lifecycle::timeout, Duration>("timeout", "the most wall-clock time it gets"),
-        later("cpu_time", "the most processor time it gets"),
-        later("restart", "whether it is started again"),
-        later("healthcheck", "how to see that it is well"),
-        later("hooks", "commands at certain moments"),
+        field<&Lifecycle::cpu_time, Duration>("cpu_time", "the most processor time it gets, all processes together"),
+        field<&Lifecycle::restart>("restart", "whether a detached sandbox is started again when its command has ended"),
+        field<&Lifecycle::healthcheck>("healthcheck", "how to see that a detached sandbox is well"),
+        field<&Lifecycle::hooks>("hooks", "commands at certain moments"),
     };
     static constexpr FieldTable out = table<Lifecycle>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Restart>() {
+    static constexpr Field fields[]{
+        field<&Restart::policy>("policy", "no, on-failure (exit code other than 0, a signal, out of memory), or always"),
+        field<&Restart::max, Integer<std::int64_t, 0, 1000000>>("max", "how often at most; 0: no end"),
+        field<&Restart::backoff, Duration>("backoff", "the pause before the first restart, doubled for each that follows, 2min at most"),
+    };
+    static constexpr FieldTable out = table<Restart>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Healthcheck>() {
+    static constexpr Field fields[]{
+        required(field<&Healthcheck::command, Argv>("command", "run inside; exit code 0 means healthy")),
+        field<&Healthcheck::interval, Duration>("interval", "from the end of one run to the next"),
+        field<&Healthcheck::timeout, Duration>("timeout", "a run that takes longer has failed"),
+        field<&Healthcheck::retries, Integer<std::int64_t, 1, 1000>>("retries", "so many failures in a row mean unhealthy"),
+        field<&Healthcheck::start_period, Duration>("start_period", "failures in this time after the start do not count"),
+    };
+    static constexpr FieldTable out = table<Healthcheck>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Hook>() {
+    static constexpr Field fields[]{
+        required(field<&Hook::command, Argv>("command", "the program and its arguments")),
+        field<&Hook::timeout, Duration>("timeout", "it is killed after this time, and has failed"),
+        field<&Hook::where>("where", "host, as the caller; or sandbox, as exec would run it"),
+    };
+    static constexpr FieldTable out = table<Hook>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Hooks>() {
+    static constexpr Field fields[]{
+        field<&Hooks::prepare>("prepare", "before the sandbox is made; a failure stops the launch"),
+        field<&Hooks::started>("started", "when the command runs; a failure ends the sandbox"),
+        field<&Hooks::stopped>("stopped", "when everything of the sandbox is gone, also after a crash; a failure is reported"),
+    };
+    static constexpr FieldTable out = table<Hooks>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Logging>() {
+    static constexpr Field fields[]{
+        field<&Logging::driver>("driver", "file, journald, or none"),
+        field<&Logging::max_size, Bytes>("max_size", "file: a new file begins when one has this size"),
+        field<&Logging::max_files, Integer<std::int64_t, 1, 1000>>("max_files", "file: older ones than so many are removed"),
+    };
+    static constexpr FieldTable out = table<Logging>(fields);
     return out;
 }
 

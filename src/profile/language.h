@@ -49,6 +49,32 @@ const FieldTable& fields_of<Time>();
 template <>
 const FieldTable& fields_of<Process>();
 template <>
+const FieldTable& fields_of<MemoryLimits>();
+template <>
+const FieldTable& fields_of<CpuLimits>();
+template <>
+const FieldTable& fields_of<IoDevice>();
+template <>
+const FieldTable& fields_of<IoLimits>();
+template <>
+const FieldTable& fields_of<RdmaLimits>();
+template <>
+const FieldTable& fields_of<Resources>();
+template <>
+const FieldTable& fields_of<CgroupParent>();
+template <>
+const FieldTable& fields_of<Cgroup>();
+template <>
+const FieldTable& fields_of<Restart>();
+template <>
+const FieldTable& fields_of<Healthcheck>();
+template <>
+const FieldTable& fields_of<Hook>();
+template <>
+const FieldTable& fields_of<Hooks>();
+template <>
+const FieldTable& fields_of<Logging>();
+template <>
 const FieldTable& fields_of<Lifecycle>();
 
 [[nodiscard]] inline const FieldTable& profile_fields() { return fields_of<Profile>(); }

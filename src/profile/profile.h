@@ -95,8 +95,10 @@ struct PathList {
 };
 
 enum class ProcMode { fresh, inherit, none };
+enum class ProcView { host, limits };
 struct Proc {
     At<ProcMode> mode{ProcMode::fresh};
+    At<ProcView> view{ProcView::host};
     At<std::int64_t> hidepid{0};  // 0, 1, 2 or 4
 };
 
@@ -176,6 +178,73 @@ struct Device {
     bool optional = false;
 };
 
+// ---- resources and control groups
+
+constexpr std::uint64_t no_limit = ~0ULL;  // "infinity"
+
+enum class OomPolicy { kill, group, pause };
+struct MemoryLimits {
+    std::optional<At<std::uint64_t>> max, high, low;  // bytes or no_limit
+    At<std::uint64_t> swap{0};                        // bytes or no_limit, beside memory (not the sum)
+    std::optional<At<std::int64_t>> swappiness;       // 0..100, v1
+    At<OomPolicy> oom{OomPolicy::kill};
+};
+
+constexpr std::uint64_t one_core = 1'000'000;  // CpuLimits::limit counts millionths
+struct CpuLimits {
+    std::optional<At<std::uint64_t>> limit;    // millionths of a core, or no_limit
+    std::optional<At<std::int64_t>> quota;     // nanoseconds of each period, instead of limit
+    At<std::int64_t> period{100'000'000};      // nanoseconds
+    std::optional<At<std::int64_t>> weight;    // 1..10000, 100 is ordinary
+    std::optional<At<std::int64_t>> shares;    // 2..262144, 1024 is ordinary: the older word for weight
+    std::optional<At<std::int64_t>> burst;     // nanoseconds
+    At<bool> idle{false};
+    std::optional<Text> set, mems;  // "0-3,5"
+};
+
+struct IoDevice {
+    Position at;
+    Text path;  // a block device, or any path on the disk that is meant
+    std::optional<At<std::uint64_t>> read_bps, write_bps, read_iops, write_iops;
+    std::optional<At<std::int64_t>> weight;  // 1..10000
+};
+struct IoLimits {
+    std::optional<At<std::int64_t>> weight;  // 1..10000, 100 is ordinary
+    std::vector<IoDevice> devices;
+};
+
+struct RdmaLimits {
+    std::optional<At<std::uint64_t>> hca_handle, hca_object;  // or no_limit
+};
+
+struct Resources {
+    MemoryLimits memory;
+    CpuLimits cpu;
+    At<std::uint64_t> pids{512};  // or no_limit
+    IoLimits io;
+    std::map<std::string, At<std::uint64_t>> hugetlb;  // page size "2MB": bytes or no_limit
+    std::map<std::string, RdmaLimits> rdma;            // by device
+    std::optional<At<std::uint32_t>> classid;          // net_cls, v1
+    std::map<std::string, At<std::uint32_t>> net_prio; // by interface, v1
+};
+
+// A group above the sandbox's own, shared by all that name it. Who makes it sets its limits.
+struct CgroupParent {
+    Position at;
+    Text name;  // "tier" or "tier/web"
+    MemoryLimits memory;
+    CpuLimits cpu;
+    std::optional<At<std::uint64_t>> pids;
+};
+
+enum class CgroupManager { automatic, fs, systemd, none };
+struct Cgroup {
+    At<CgroupManager> manager{CgroupManager::automatic};
+    std::optional<CgroupParent> parent;
+    At<bool> delegate{false};
+    TextMap raw_v1, raw_v2;  // file: value
+};
+
 // ---- network, time
 
 enum class NetworkMode { none, host, path };  // the others are not supported yet
@@ -229,11 +298,46 @@ struct Process {
 };
 
 enum class StopTarget { main, all };
+enum class RestartPolicy { no, on_failure, always };
+struct Restart {
+    At<RestartPolicy> policy{RestartPolicy::no};
+    At<std::int64_t> max{0};                   // how often; 0: no end
+    At<std::int64_t> backoff{1'000'000'000};  // nanoseconds before the first restart; doubled for each that follows
+};
+
+struct Healthcheck {
+    Position at;
+    std::vector<Text> command;
+    At<std::int64_t> interval{30'000'000'000}, timeout{30'000'000'000}, start_period{0};  // nanoseconds
+    At<std::int64_t> retries{3};
+};
+
+enum class HookPlace { host, sandbox };
+struct Hook {
+    Position at;
+    std::vector<Text> command;
+    At<std::int64_t> timeout{30'000'000'000};  // nanoseconds
+    At<HookPlace> where{HookPlace::host};
+};
+struct Hooks {
+    std::vector<Hook> prepare, started, stopped;
+};
 struct Lifecycle {
     At<int> stop_signal{15};
     At<std::int64_t> grace{10'000'000'000};  // nanoseconds
     StopTarget target = StopTarget::main;
-    std::optional<At<std::int64_t>> timeout;  // nanoseconds
+    std::optional<At<std::int64_t>> timeout;   // nanoseconds
+    std::optional<At<std::int64_t>> cpu_time;  // nanoseconds of processor time, all processes together
+    Restart restart;
+    std::optional<Healthcheck> healthcheck;
+    Hooks hooks;
+};
+
+enum class LogDriver { file, journald, none };
+struct Logging {
+    At<LogDriver> driver{LogDriver::file};
+    At<std::uint64_t> max_size{10ULL << 20};  // bytes of one file
+    At<std::int64_t> max_files{3};
 };
 
 struct Profile {
@@ -256,6 +360,8 @@ struct Profile {
     IdMap id_map;
     Capabilities capabilities;
     Security security;
+    Resources resources;
+    Cgroup cgroup;
     std::vector<Ulimit> ulimits;
     TextMap sysctl;  // "net.core.somaxconn": "1024"
     std::vector<Device> devices;
@@ -263,6 +369,7 @@ struct Profile {
     Time time;
     Process process;
     Lifecycle lifecycle;
+    Logging logging;
 };
 
 }  // namespace sandbox

@@ -56,7 +56,7 @@ const std::set<std::string>& usual_folders() {
 
 }  // namespace
 
-std::vector<std::string> host_names() { return {"root-hybrid", "user-debian12", "user-no-subids", "root-in-userns"}; }
+std::vector<std::string> host_names() { return {"root-hybrid", "root-v2", "user-debian12", "user-no-subids", "root-in-userns"}; }
 
 HostFacts host_facts(const std::string& folder, const std::string& host, const FactNeeds& needs) {
     static std::map<std::string, HostFacts> known;
@@ -65,6 +65,8 @@ HostFacts host_facts(const std::string& folder, const std::string& host, const F
     HostFacts facts = found->second;
     if (!needs.passwd) facts.passwd = facts.group = {};
     for (const std::string& path : needs.paths) facts.paths.emplace(path, made_up(path, kind_by_name(path)));
+    for (const std::string& path : needs.disk_paths)
+        facts.disks.emplace(path, beneath(path, "/missing") ? DiskFact{0, 0, "cannot be looked at: no such file or directory"} : DiskFact{8, 16, {}});
     for (const std::string& path : needs.root_paths)
         facts.root_paths.emplace(path, made_up(path, usual_folders().contains(path) ? PathKind::directory : PathKind::absent));
     return facts;

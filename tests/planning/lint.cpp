@@ -40,8 +40,23 @@ struct Use {
     void operator()(const step::RawTerminal&) { lasting = true; }
     void operator()(const step::Spawn& s) {
         for (const step::Join& join : s.joined) needs.push_back(join.slot);
+        need(s.group);
         lasting = true;
     }
+    void operator()(const step::ShareGroup&) { lasting = true; }
+    void operator()(const step::EnableControllers&) { lasting = true; }
+    void operator()(const step::MakeGroup& s) {
+        fills = {s.slot};
+        if (s.tasks != no_slot) fills.push_back(s.tasks);
+        lasting = true;
+    }
+    void operator()(const step::SetGroup& s) { needs = {s.group}; }
+    void operator()(const step::DelegateGroup& s) { needs = {s.group}; }
+    void operator()(const step::FilterDevices& s) { needs = {s.group}; }
+    void operator()(const step::MakeScope&) { lasting = true; }
+    void operator()(const step::EnterGroup& s) { needs = {s.group}; }
+    void operator()(const step::JoinGroups& s) { needs = s.tasks; }
+    void operator()(const step::OwnCgroupNamespace&) {}
     void operator()(const step::IdmapTree& s) { needs = {s.slot}; }
     void operator()(const step::BuildOverlay& s) {
         fills = {s.slot};
@@ -221,6 +236,13 @@ class Linter {
         if (plan_.steps.empty() || !std::holds_alternative<step::CreateState>(plan_.steps.front().action))
             problem("the state folder is not the first thing");
         if (plan_.steps.empty() || !std::holds_alternative<step::Execute>(plan_.steps.back().action)) problem("exec is not the last thing");
+        before<step::JoinGroups, step::WorkAs>("entering the groups", "working as another user");
+        before<step::JoinGroups, step::OwnCgroupNamespace>("entering the groups", "the cgroup namespace");
+        before<step::OwnCgroupNamespace, step::Pivot>("the cgroup namespace", "pivot");
+        before<step::MakeScope, step::MakeGroup>("the scope", "the group in it");
+        before<step::EnterGroup, step::Release>("entering the group", "release");
+        before<step::SetGroup, step::Release>("limits", "release");
+        before<step::FilterDevices, step::Release>("the device filter", "release");
         before<step::LeaseIds, step::WriteIdMap>("the id lease", "the id maps");
         before<step::Spawn, step::WriteIdMap>("clone", "the id maps");
         before<step::Spawn, step::TuneProcess>("clone", "the tuning of the process");
@@ -362,6 +384,8 @@ class ProgramLinter {
         switch (op.kind) {
             case OpKind::receive:
                 return array<std::int32_t>("slots", op.b, op.x, [this](std::int32_t slot) { check_slot("received", slot, false); });
+            case OpKind::join_groups:
+                return array<std::int32_t>("slots", op.b, op.x, [this](std::int32_t slot) { check_slot("joined", slot, false); });
             case OpKind::make_file: return array<char>("content", op.b, op.aux, ignore);
             case OpKind::descriptors:
                 if (op.x > max_placed) problem("too many descriptors");

@@ -46,6 +46,12 @@ HostFacts full_facts() {
     facts.keyring = false;
     facts.controllers = {{"memory", CgroupVersion::v1}, {"hugetlb", CgroupVersion::v2}, {"net_cls", CgroupVersion::absent}};
     facts.cgroup_layout = "hybrid";
+    facts.cgroups = {{CgroupVersion::v1, "/sys/fs/cgroup/memory", {"memory"}, {}, true, false, {"memory.stat"}, {}, {}},
+                     {CgroupVersion::v2, "/sys/fs/cgroup/unified", {"cpuset"}, {"cpuset"}, false, true, {}, "0-3", "0"}};
+    facts.systemd = facts.systemd_delegates = true;
+    facts.processors = 4;
+    facts.lxcfs = "/var/lib/lxcfs";
+    facts.disks = {{"/srv", {8, 16, ""}}, {"/tmp", {0, 0, "is on tmpfs, which has no disk"}}};
     facts.legacy_tiocsti = true;
     facts.link_kinds = {{"veth", true}, {"ipvlan", false}};
     facts.interfaces = {{"eth0", "", true}, {"br0", "bridge", false}};

@@ -88,7 +88,7 @@ const Case cases[] = {
     {"upper_in_lower_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/u"].resolved = "/a/sub"; }, "lie inside each other"},
     {"lower_in_upper_by_a_link", root, "rootfs: {overlay: {lower: [/a], upper: /u}}\n", "2:40 E0507 rootfs.overlay.upper", [](HostFacts& f) { f.paths["/a"].resolved = "/u/sub"; }},
     {"not_recursive_by_a_user", user, "rootfs: {host: ro}\nmounts: [{source: /a, target: /b, recursive: false}]\n", "3:19 E0508 mounts[0].recursive"},
-    {"device_read_only", root, "rootfs: {host: ro}\ndevices: [{path: /dev/kvm, access: r}]\n", "3:18 E0509 devices[0].access"},
+    {"device_read_only", root, "rootfs: {host: ro}\ncgroup: {manager: none}\ndevices: [{path: /dev/kvm, access: r}]\n", "4:18 E0509 devices[0].access"},
     {"device_by_number_by_a_user", user, "rootfs: {host: ro}\ndevices: [{path: /dev/x, type: char, major: 1, minor: 3}]\n", "3:18 E0510 devices[0]"},
     {"device_by_number_outside_dev", root, "rootfs: {host: ro}\ndevices: [{path: /dev/x, target: /x, type: char, major: 1, minor: 3}]\n", "3:34 E0510 devices[0].target"},
     {"device_missing", root, "rootfs: {host: ro}\ndevices: [/dev/kvm]\n", "3:11 E0501 devices[0].path", path("/dev/kvm", PathKind::absent), "optional: true"},
@@ -171,7 +171,7 @@ TEST(HostCheckPolicy, WarnsAndDoesWithout) {
     for (const Diagnostic& d : check_against_host(loaded.profile, facts)) EXPECT_EQ(d.severity, Severity::warning) << d.key;
     const std::string text = plan_to_text(make_plan(loaded.profile, facts, {}), loaded.sources);
     EXPECT_THAT(text, testing::HasSubstr(cat("limit nofile to 10:", facts.nofile_hard)));
-    EXPECT_THAT(text, testing::Not(testing::HasSubstr("cgroup")));
+    EXPECT_THAT(text, testing::Not(testing::HasSubstr("cgroup.namespace")));
     EXPECT_THAT(text, testing::Not(testing::HasSubstr("boottime")));
 }
 

@@ -1,0 +1,139 @@
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "host/parts.h"
+#include "host/read.h"
+
+namespace sandbox {
+namespace {
+
+std::vector<std::string> words(std::string_view text, char separator) {
+    std::vector<std::string> out;
+    for (const std::string_view word : split(trim(text), separator))
+        if (!word.empty()) out.emplace_back(word);
+    return out;
+}
+
+bool is_mounted(const std::string& path, long magic) {
+    struct statfs about {};
+    return ::statfs(path.c_str(), &about) == 0 && about.f_type == magic;
+}
+
+// Where every distribution puts it; elsewhere it has to be looked for among all mounts.
+std::string find_v1(const std::string& controllers) {
+    std::vector<std::string> names = words(controllers, ',');
+    names.insert(names.begin(), controllers);
+    for (const std::string& name : names)
+        if (std::string path = cat("/sys/fs/cgroup/", name); is_mounted(path, CGROUP_SUPER_MAGIC)) return path;
+    const std::string first = names.back();
+    for (const MountInfo& mount : parse_mountinfo(read_file("/proc/self/mountinfo", 64 * database_file).value_or(""))) {
+        const auto options = split(mount.super_options, ',');
+        if (mount.filesystem == "cgroup" && std::ranges::find(options, first) != options.end()) return mount.target;
+    }
+    return {};
+}
+
+std::string find_v2() {
+    for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"})
+        if (is_mounted(path, CGROUP2_SUPER_MAGIC)) return path;
+    for (const MountInfo& mount : parse_mountinfo(read_file("/proc/self/mountinfo", 64 * database_file).value_or("")))
+        if (mount.filesystem == "cgroup2") return mount.target;
+    return {};
+}
+
+std::vector<std::string> names_in(const std::string& path) {
+    const Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return folder ? read_names(folder.get(), 4096).value_or(std::vector<std::string>()) : std::vector<std::string>();
+}
+
+// A root lacks much of what its groups have: any group in it tells, and the one with the most controllers knows most.
+std::vector<std::string> files_of_groups(const std::string& mount) {
+    std::vector<std::string> best;
+    for (const std::string& name : names_in(mount)) {
+        if (::access(cat(mount, "/", name, "/cgroup.procs").c_str(), F_OK) != 0) continue;
+        auto names = names_in(cat(mount, "/", name));
+        if (names.size() > best.size()) best = std::move(names);
+    }
+    return best;
+}
+
+std::string line_of(const std::string& path) { return std::string(trim(read_file(path.c_str()).value_or(""))); }
+
+void look_at_files(CgroupFact& group) {
+    const bool v1 = group.version == CgroupVersion::v1;
+    group.files = files_of_groups(group.mount);
+    if (std::ranges::find(group.controllers, "cpuset") == group.controllers.end()) return;
+    const char* suffix = v1 ? "" : ".effective";
+    group.processors = line_of(cat(group.mount, "/cpuset.", v1 ? "effective_cpus" : "cpus.effective"));
+    group.nodes = line_of(cat(group.mount, "/cpuset.", v1 ? "effective_mems" : "mems.effective"));
+    if (group.processors.empty()) group.processors = line_of(cat(group.mount, "/cpuset.cpus", suffix));
+    if (group.nodes.empty()) group.nodes = line_of(cat(group.mount, "/cpuset.mems", suffix));
+}
+
+void add_v1(HostFacts& facts, const std::string& controllers, bool with_files) {
+    CgroupFact group;
+    group.version = CgroupVersion::v1;
+    group.mount = find_v1(controllers);
+    if (group.mount.empty()) return;
+    for (std::string& name : words(controllers, ',')) group.controllers.push_back(name == "blkio" ? "io" : std::move(name));
+    group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
+    if (with_files) look_at_files(group);
+    facts.cgroups.push_back(std::move(group));
+}
+
+void add_v2(HostFacts& facts, bool with_files) {
+    CgroupFact group;
+    group.version = CgroupVersion::v2;
+    group.mount = find_v2();
+    if (group.mount.empty()) return;
+    group.controllers = words(line_of(cat(group.mount, "/cgroup.controllers")), ' ');
+    group.enabled = words(line_of(cat(group.mount, "/cgroup.subtree_control")), ' ');
+    group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
+    // Only the true root has no type (cgroups(7)), and only it may have processes beside groups with controllers.
+    group.crowded = ::access(cat(group.mount, "/cgroup.type").c_str(), F_OK) == 0 && !line_of(cat(group.mount, "/cgroup.procs")).empty();
+    if (with_files) look_at_files(group);
+    facts.cgroups.push_back(std::move(group));
+}
+
+// As sd_booted(3) finds out. An ordinary user has a manager of its own, behind a bus of its own.
+void look_for_systemd(HostFacts& facts) {
+    facts.systemd = ::access("/run/systemd/system", F_OK) == 0;
+    const std::string bus = facts.uid == 0 ? "/run/dbus/system_bus_socket" : cat("/run/user/", facts.uid, "/bus");
+    facts.systemd_delegates = facts.systemd && ::access(bus.c_str(), W_OK) == 0;
+}
+
+// As arrange_cgroups has it, from the trees alone.
+void describe_layout(HostFacts& facts) {
+    bool v1 = false, v2 = false;
+    for (const CgroupFact& tree : facts.cgroups) {
+        (tree.version == CgroupVersion::v1 ? v1 : v2) = true;
+        for (const std::string& controller : tree.controllers) facts.controllers[controller] = tree.version;
+    }
+    facts.cgroup_layout = v1 && v2 ? "hybrid" : v1 ? "v1" : v2 ? "v2" : "none";
+}
+
+}  // namespace
+
+// /proc/self/cgroup has a line "ID:CONTROLLERS:PATH" for each hierarchy; the unified one is "0::PATH" (cgroups(7)).
+void probe_cgroup_trees(HostFacts& facts, bool with_files) {
+    for (const std::string_view line : split(read_file("/proc/self/cgroup").value_or(""), '\n')) {
+        const auto first = line.find(':'), second = line.find(':', first + 1);
+        if (first == std::string_view::npos || second == std::string_view::npos) continue;
+        const std::string controllers(line.substr(first + 1, second - first - 1));
+        if (controllers.starts_with("name=")) continue;
+        if (controllers.empty())
+            add_v2(facts, with_files);
+        else
+            add_v1(facts, controllers, with_files);
+    }
+    if (facts.cgroup_layout.empty()) describe_layout(facts);
+    look_for_systemd(facts);
+    if (with_files) facts.processors = static_cast<std::uint32_t>(std::max(0L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
+}  // namespace sandbox
