@@ -106,10 +106,10 @@ void see_exec(Init& init) {
         int status = 0;
         if (sys::call(SYS_wait4, init.payload, sys::ptr(&status), no_hang, 0) == init.payload) {
             init.running = true;
-            send_record(init.child, RecordKind::running, 0, 0, 0);
+            send_record(init.child, RecordKind::running, 0, 0, init.payload);
             report_exit(init, status);
         }
-        send_record(init.child, RecordKind::running, 0, 0, 0);
+        send_record(init.child, RecordKind::running, 0, 0, init.payload);
     }
     init.running = true;
     sys::call(SYS_close, init.exec_pipe);

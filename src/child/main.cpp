@@ -77,7 +77,7 @@ long run_op(Child& child, const ChildOp& op) {
     }
     if (op.kind == OpKind::sync) {
         Record record;
-        send_record(child, RecordKind::at_sync, op.step, 0, 0);
+        send_record(child, op.x ? RecordKind::held : RecordKind::at_sync, op.step, 0, 0);
         return receive_record(child, record, nullptr, 0);
     }
     if (op.kind <= OpKind::attach || (op.kind >= OpKind::mask && op.kind <= OpKind::pivot)) return run_mount_op(child, op);

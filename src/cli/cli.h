@@ -25,7 +25,14 @@ struct ProfileOptions {
 
 struct LaunchFlags {
     bool terminal = false, no_terminal = false, quiet = false, verbose = false;
-    std::string result;  // --result FILE
+    bool detach = false, hold = false;  // up -d; create
+    std::string result;                 // --result FILE
+};
+
+struct LogFlags {
+    bool follow = false, times = false;
+    std::string since;
+    std::int64_t tail = -1;  // lines; -1: all
 };
 
 // A profile that was found and read; an error when it could not be (validate: exit 2).
@@ -54,5 +61,21 @@ int verb_config(const ProfileOptions& options);
 int verb_schema(bool manual);
 int verb_doctor(const std::string& profile, bool json);
 int verb_gc(bool quiet);
+int verb_start(const std::vector<std::string>& names);
+int verb_stop(const std::vector<std::string>& names);
+int verb_restart(const std::vector<std::string>& names);
+int verb_kill(const std::vector<std::string>& names, const std::string& signal, bool all);
+int verb_pause(const std::vector<std::string>& names);
+int verb_resume(const std::vector<std::string>& names);
+int verb_wait(const std::vector<std::string>& names);
+int verb_down(const std::vector<std::string>& names, bool all);
+int verb_ps(bool json, bool quiet);
+int verb_logs(const std::string& name, const LogFlags& flags);
+int verb_events(const std::vector<std::string>& names, bool json);
+
+// up.cpp: a stopped sandbox once more, from the profile that its folder keeps.
+int start_again(const std::string& name);
+// What killed launchers left, said on standard error.
+void clean_leftovers(bool quiet);
 
 }  // namespace sandbox

@@ -18,7 +18,10 @@ struct Words {
     ProfileOptions profile;
     LaunchFlags launch;
     std::vector<std::string> profiles, set;
-    std::string doctor_profile, help_verb;
+    std::string doctor_profile, help_verb, name, signal = "KILL";
+    std::vector<std::string> names;
+    LogFlags logs;
+    bool all = false;
     bool json = false, manual = false, quiet = false;
 };
 
@@ -40,6 +43,7 @@ void add_up(CLI::App& app, Words& w, int& code, const std::string& name) {
     add_profile(*verb, w, true);
     verb->add_flag("--tty", w.launch.terminal, "give the command a terminal");
     verb->add_flag("--no-tty", w.launch.no_terminal, "give the command no terminal")->excludes("--tty");
+    if (!unique) verb->add_flag("-d,--detach", w.launch.detach, "leave it running in the background, and print its name");
     verb->add_option("--result", w.launch.result, "write how it ended to FILE, as JSON")->type_name("FILE");
     verb->add_flag("-q,--quiet", w.launch.quiet, "say nothing but errors");
     verb->add_flag("-v,--verbose", w.launch.verbose, "say each step as it happens")->excludes("--quiet");
@@ -89,19 +93,69 @@ void add_look(CLI::App& app, Words& w, int& code) {
     });
 }
 
-bool takes_command(std::string_view verb) { return verb == "up" || verb == "run" || verb == "plan" || verb == "config"; }
+void add_names(CLI::App& verb, Words& w, bool required) {
+    CLI::Option* names = verb.add_option("name", w.names, "names of sandboxes")->type_name("NAME");
+    if (required) names->required();
+}
+
+void add_manage(CLI::App& app, Words& w, int& code) {
+    CLI::App* create = app.add_subcommand("create", "make a sandbox and leave its command to be started");
+    add_profile(*create, w, true);
+    create->add_flag("-q,--quiet", w.launch.quiet, "say nothing but errors");
+    create->callback([&] {
+        w.launch.detach = w.launch.hold = true;
+        code = verb_up(w.profile, w.launch);
+    });
+    const auto steer = [&app, &w, &code](const char* name, const char* what, int (*verb)(const std::vector<std::string>&)) {
+        CLI::App* sub = app.add_subcommand(name, what);
+        add_names(*sub, w, true);
+        sub->callback([&w, &code, verb] { code = verb(w.names); });
+    };
+    steer("start", "start what was created, or what has stopped", verb_start);
+    steer("stop", "ask to end, then kill after the profile's grace", verb_stop);
+    steer("restart", "stop, then start", verb_restart);
+    steer("pause", "let nothing of it run", verb_pause);
+    steer("resume", "let it go on", verb_resume);
+    steer("wait", "wait for its end; print and return its exit code", verb_wait);
+    CLI::App* kill = app.add_subcommand("kill", "send a signal to the command");
+    add_names(*kill, w, true);
+    kill->add_option("-s,--signal", w.signal, "a name or number, default KILL")->type_name("SIGNAL");
+    kill->add_flag("--all", w.all, "to every process");
+    kill->callback([&] { code = verb_kill(w.names, w.signal, w.all); });
+    CLI::App* down = app.add_subcommand("down", "stop and remove");
+    add_names(*down, w, false);
+    down->add_flag("--all", w.all, "every sandbox of the caller");
+    down->callback([&] { code = verb_down(w.names, w.all); });
+    for (const char* name : {"ps", "ls"}) {
+        CLI::App* ps = app.add_subcommand(name, "list sandboxes");
+        ps->add_flag("--json", w.json, "as JSON");
+        ps->add_flag("-q,--quiet", w.quiet, "names only");
+        ps->callback([&] { code = verb_ps(w.json, w.quiet); });
+    }
+    CLI::App* logs = app.add_subcommand("logs", "show what a detached sandbox has written");
+    logs->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    logs->add_flag("-f,--follow", w.logs.follow, "and what it writes from now on");
+    logs->add_flag("-t,--timestamps", w.logs.times, "with the time of each line");
+    logs->add_option("--since", w.logs.since, "from a time on (2026-11-25T08:30:00), or so long ago (10m)")->type_name("TIME");
+    logs->add_option("--tail", w.logs.tail, "only the last N lines")->type_name("N");
+    logs->callback([&] { code = verb_logs(w.name, w.logs); });
+    CLI::App* events = app.add_subcommand("events", "show what happens to sandboxes, as it happens");
+    add_names(*events, w, false);
+    events->add_flag("--json", w.json, "one JSON object a line");
+    events->callback([&] { code = verb_events(w.names, w.json); });
+}
+
+bool takes_command(std::string_view verb) { return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create"; }
 
 // Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"create",  "start",  "profiles", "new",  "audit", "ps",     "ls",        "inspect", "top",
-                                            "stats",   "events", "logs",     "exec", "stop",  "kill",   "pause",     "wait",    "resume",
-                                            "restart", "down",   "update",   "cp",   "diff",  "matrix", "completion"};
+constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "inspect", "top", "stats", "exec", "update", "cp", "diff", "matrix", "completion"};
 
 // Options of the contract that this version does not have yet.
 struct LaterOption {
     std::string_view verb, option;
 };
 constexpr LaterOption later_options[] = {
-    {"up", "-d"}, {"up", "--detach"}, {"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
+    {"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
 
 // What is wrong with the command line, and what to do about it.
 struct Mistake {
@@ -219,6 +273,7 @@ int main(int argc, char** argv) {
     if (!launch) {
         for (const char* name : {"up", "run"}) add_up(app, w, code, name);
         add_look(app, w, code);
+        add_manage(app, w, code);
     }
     if (const auto mistake = find_mistake(app, words, command)) return refuse(*mistake);
     std::reverse(words.begin(), words.end());

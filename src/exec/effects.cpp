@@ -14,12 +14,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 
 #include "base/fd.h"
 #include "base/text.h"
 #include "exec/groups.h"
+#include "exec/helper.h"
 #include "kernel/process.h"
 
 namespace sandbox {
@@ -301,6 +303,32 @@ Status undo_process(const JournalEntry& entry) {
     return fail(cat("process ", *pid, " does not end"), "it is probably waiting in the kernel (state D); look at /proc/PID/stack");
 }
 
+Status undo_logs(const JournalEntry& entry) {
+    if (auto done = undo_directory({entry.number, entry.step, {entry.undo.kind, {{"path", std::string(field(entry.undo.fields, "path"))}, {"contents", "yes"}}},
+                                    entry.done, entry.undone, entry.identity});
+        !done)
+        return done;
+    // The folder above goes with the last of them.
+    const std::string path(field(entry.undo.fields, "path"));
+    rmdir(path.substr(0, path.rfind('/')).c_str());
+    return {};
+}
+
+Status undo_hook(const JournalEntry& entry) {
+    std::vector<std::string> command;
+    Variables variables;
+    for (const auto& [key, value] : entry.undo.fields) {
+        if (key.starts_with("arg.")) command.push_back(value);
+        if (key.starts_with("env.")) variables.emplace_back(key.substr(4), value);
+    }
+    const auto timeout = number(field(entry.undo.fields, "timeout"));
+    if (command.empty() || !timeout) return fail("the record of a hook is damaged");
+    // A hook that fails has been run: that is said, and holds up nothing.
+    if (auto done = run_helper(command, variables, static_cast<std::int64_t>(*timeout)); !done)
+        std::fprintf(stderr, "sandbox: %s: %s\n", entry.step.c_str(), printable(done.error().message).c_str());
+    return {};
+}
+
 struct UndoKind {
     const char* name;
     Status (*run)(const JournalEntry&);
@@ -309,6 +337,8 @@ struct UndoKind {
 constexpr UndoKind kinds[] = {{"remove-group", undo_make_group, "removed the group"},
                               {"leave-group", undo_share_group, "left the group"},
                               {"restore-controllers", undo_enable_controllers, "took back the controllers of"},
+                              {"remove-logs", undo_logs, "removed the logs"},
+                              {"run-hook", undo_hook, "ran the hook"},
                               {"remove-directory", undo_directory, "removed"},
                               {"remove-target", undo_target, "removed"},
                               {"restore-owner", undo_owner, "gave back the files of"},
@@ -468,6 +498,43 @@ Status make_terminal_raw(Recorder& recorder) {
     });
 }
 
+Status make_log_folder(Recorder& recorder, const std::string& path) {
+    const std::string above = path.substr(0, path.rfind('/'));
+    if (mkdir(above.c_str(), 0755) != 0 && errno != EEXIST) {
+        const int number = errno;
+        // A user's first log: the folders on the way are the user's own from now on (file-hierarchy(7), ~/.local/state).
+        if (number != ENOENT) return fail_errno(cat("mkdir ", quote(above)), number);
+        for (std::size_t slash = above.find('/', 1); slash != std::string::npos; slash = above.find('/', slash + 1))
+            mkdir(above.substr(0, slash).c_str(), 0700);
+        if (mkdir(above.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno(cat("mkdir ", quote(above)), errno);
+    }
+    const Undo undo{"remove-logs", {{"path", path}, {"keep", "yes"}}};
+    return recorder.carry_out(undo, [&]() -> Result<Fields> {
+        for (int attempt = 0; mkdir(path.c_str(), 0750) != 0; ++attempt) {
+            if (errno == ENOENT && attempt < 100) {
+                mkdir(above.c_str(), 0755);  // its last user has just removed it
+                continue;
+            }
+            if (errno != EEXIST || attempt >= 100) return fail_errno(cat("mkdir ", quote(path)), errno);
+            const Fd old(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            struct stat info {};
+            if (!old || fstat(old.get(), &info) != 0) return fail_errno(quote(path), errno, "it is the place of this sandbox's log files");
+            if (auto emptied = empty_directory(old.get(), info.st_dev); !emptied) return pass(emptied, quote(path));
+            rmdir(path.c_str());
+        }
+        struct stat info {};
+        if (lstat(path.c_str(), &info) != 0) return fail_errno(quote(path), errno);
+        return identify(info);
+    });
+}
+
+Status arm_hook(Recorder& recorder, const std::vector<std::string>& command, const Variables& variables, std::int64_t timeout) {
+    Undo undo{"run-hook", {{"timeout", std::to_string(timeout)}}};
+    for (const auto& [key, value] : variables) undo.fields.emplace_back(cat("env.", key), value);
+    for (std::size_t i = 0; i < command.size(); ++i) undo.fields.emplace_back(cat("arg.", i), command[i]);
+    return recorder.carry_out(undo, [] { return Fields{}; });
+}
+
 Fields identify_process(pid_t pid) { return {{"pid", std::to_string(pid)}, {"start", std::to_string(start_time(pid))}}; }
 
 Status run_undo(const JournalEntry& entry) {
@@ -477,7 +544,7 @@ Status run_undo(const JournalEntry& entry) {
     return fail(cat("the journal names an undo this version does not know: ", quote(entry.undo.kind)));
 }
 
-std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems) {
+std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems, bool everything) {
     std::vector<std::string> undone;
     auto contents = read_journal(state_directory);
     if (!contents) {
@@ -486,7 +553,7 @@ std::vector<std::string> replay(int state_directory, std::vector<std::string>& p
     }
     auto journal = Journal::open(state_directory);
     for (auto entry = contents->entries.rbegin(); entry != contents->entries.rend(); ++entry) {
-        if (entry->undone || entry->undo.kind.empty()) continue;
+        if (entry->undone || entry->undo.kind.empty() || (!everything && is_kept(*entry))) continue;
         if (auto done = run_undo(*entry); !done) {
             problems.push_back(
                 cat(entry->step, ": ", done.error().message, done.error().hint.empty() ? "" : cat(" (", done.error().hint, ")")));

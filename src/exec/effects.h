@@ -35,6 +35,12 @@ Status make_host_directory(Recorder& recorder, const step::MakeHostDirectory& wh
 Status make_target(Recorder& recorder, const step::MakeTarget& what, int tree);
 // Inside ids on disk become outside ids.
 Status shift_owner(Recorder& recorder, const std::string& path, const std::vector<IdMapLine>& uid, const std::vector<IdMapLine>& gid);
+// An empty folder for log files, kept until the sandbox is removed. `path` is the launcher's own place by its name: what is there
+// already was left by a run that a reboot ended.
+Status make_log_folder(Recorder& recorder, const std::string& path);
+// Notes a program to be run by whoever takes the sandbox back.
+Status arm_hook(Recorder& recorder, const std::vector<std::string>& command, const std::vector<std::pair<std::string, std::string>>& variables,
+                std::int64_t timeout);
 // Sets the terminal on descriptor 0 to raw input.
 Status make_terminal_raw(Recorder& recorder);
 
@@ -46,6 +52,7 @@ Status make_terminal_raw(Recorder& recorder);
 
 // Replays a sandbox's journal in reverse, going on after failures. Returns what was undone, a line each; `problems`
 // gets what could not be.
-std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems);
+// Entries that are kept until the sandbox is removed only when `everything` is asked for.
+std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems, bool everything);
 
 }  // namespace sandbox

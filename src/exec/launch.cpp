@@ -19,11 +19,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "child/image.h"
 #include "exec/channel.h"
 #include "exec/groups.h"
+#include "exec/helper.h"
 #include "exec/lower.h"
 #include "exec/scope.h"
 #include "exec/supervise.h"
@@ -69,11 +71,13 @@ std::string random_id() {
 
 class Launch {
    public:
-    Launch(const Plan& plan, StateRoot& root, const LaunchOptions& options, std::string program, bool overlay_by_descriptor)
+    Launch(const Plan& plan, StateRoot& root, Presence& presence, const LaunchOptions& options, const std::string& program,
+           bool overlay_by_descriptor)
         : plan_(plan),
           root_(root),
+          presence_(presence),
           options_(options),
-          program_(std::move(program)),
+          program_(program),
           slots_(plan.slots),
           overlay_by_descriptor_(overlay_by_descriptor) {}
 
@@ -97,26 +101,20 @@ class Launch {
     }
 
     Result<Outcome> supervise() {
-        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_};
+        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_, presence_, options_.announce};
         return sandbox::supervise(what);
     }
 
-    // Everything back, in reverse; the folder last.
-    std::vector<std::string> take_back() {
+    // Everything back, in reverse, but what is kept until the sandbox is removed. The folder stays.
+    std::vector<std::string> take_back(bool everything) {
         std::vector<std::string> problems;
         socket_.reset();
         // Our own locks would keep what we made from being removed. The ids are leased again only when init is gone too.
         slots_.clear();
         shared_groups_.clear();
         groups_.clear();
-        if (state_) replay(state_->directory(), problems);
+        if (presence_.has_begun()) replay(presence_.folder(), problems, everything);
         if (child_.pid > 0) waitpid(child_.pid, nullptr, 0);
-        if (state_ && problems.empty()) {
-            if (auto removed = root_.remove(std::move(*state_)); !removed) problems.push_back(removed.error().message);
-        } else if (state_) {
-            problems.push_back(cat("the record stays in ", root_.path(), "/", plan_.name, ": correct the cause, then run sandbox gc"));
-        }
-        state_.reset();
         return problems;
     }
 
@@ -148,13 +146,32 @@ class Launch {
     }
 
     Status run(const step::CreateState&) {
-        auto state = root_.create(plan_.name);
-        if (!state) return pass(state);
-        state_.emplace(std::move(*state));
-        auto journal = Journal::create(state_->directory());
-        if (!journal) return pass(journal);
-        journal_.emplace(std::move(*journal));
         id_ = random_id();
+        const bool again = presence_.has_begun(), taken_over = options_.state && *options_.state;
+        if (again) {
+            presence_.begin_again(id_);
+        } else {
+            auto state = taken_over ? Result<SandboxState>(std::move(**options_.state)) : root_.create(plan_.name);
+            if (!state) return pass(state);
+            if (taken_over) options_.state->reset();
+            const int folder = state->directory();
+            if (!taken_over) {
+                auto journal = Journal::create(folder);
+                if (!journal) {
+                    static_cast<void>(root_.remove(std::move(*state)));
+                    return pass(journal);
+                }
+                journal_.emplace(std::move(*journal));
+            }
+            if (auto begun = presence_.begin(std::move(*state), id_); !begun) return begun;
+        }
+        if (!journal_) {
+            auto journal = Journal::begin_again(presence_.folder());
+            if (!journal) return pass(journal);
+            journal_.emplace(std::move(*journal));
+        }
+        if (plan_.supervision.detached && !again && !options_.effective.empty())
+            return replace_file(presence_.folder(), "profile.yaml", options_.effective);
         return {};
     }
     Status run(const step::LeaseIds& s) {
@@ -229,6 +246,30 @@ class Launch {
         slot(s.slot).reset(ends[1]);
         pumps_.push_back({Fd(ends[0]), caller_stream(s.number, false), {}, false});
         return {};
+    }
+    Status run(const step::MakeLogFolder& s) {
+        if (presence_.log()) return {};
+        Recorder r = recorder();
+        if (auto made = make_log_folder(r, s.path); !made) return made;
+        return presence_.open_log(s.path);
+    }
+    Status run(const step::LogPipe& s) {
+        if (!presence_.log())
+            if (auto opened = presence_.open_log({}); !opened) return opened;
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
+        slot(s.slot).reset(ends[1]);
+        Pump pump{Fd(ends[0]), Fd(), {}, false};
+        pump.log = presence_.log();
+        pump.stream = s.number == 2 ? LogStream::err : LogStream::out;
+        pumps_.push_back(std::move(pump));
+        return {};
+    }
+    Variables hook_variables() const { return {{"SANDBOX_NAME", plan_.name}, {"SANDBOX_ID", id_}}; }
+    Status run(const step::RunHook& s) { return run_helper(s.command, hook_variables(), s.timeout); }
+    Status run(const step::ArmHook& s) {
+        Recorder r = recorder();
+        return arm_hook(r, s.command, hook_variables(), s.timeout);
     }
     Status run(const step::MakeTarget& s) {
         Recorder r = recorder();
@@ -312,6 +353,7 @@ class Launch {
             slot(s.tasks).reset(openat(group->get(), "tasks", O_WRONLY | O_CLOEXEC));
             if (!slot(s.tasks)) return fail_errno(quote(cat(path, "/tasks")), errno);
         }
+        presence_.status.groups.push_back({s.controllers, path, s.tasks == no_slot});
         groups_.add({s.tasks == no_slot, s.controllers, path, Fd(fcntl(group->get(), F_DUPFD_CLOEXEC, 3))});
         slot(s.slot) = std::move(*group);
         return {};
@@ -437,11 +479,11 @@ class Launch {
 
     const Plan& plan_;
     StateRoot& root_;
+    Presence& presence_;
     const LaunchOptions& options_;
-    std::string program_;
+    const std::string& program_;
     std::vector<Fd> slots_;
     std::vector<Pump> pumps_;
-    std::optional<SandboxState> state_;
     std::optional<Journal> journal_;
     std::uint32_t lease_ = 0;
     std::string id_, scope_;
@@ -575,7 +617,64 @@ void raise_descriptor_limit(std::uint32_t slots) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+constexpr std::int64_t longest_backoff = 120'000'000'000;  // nanoseconds
+
+bool wants_restart(const Restart& restart, const Outcome& outcome, const Presence& presence) {
+    if (presence.stop_asked || *restart.policy == RestartPolicy::no) return false;
+    if (*restart.policy == RestartPolicy::on_failure && outcome.exit_code == 0) return false;
+    return *restart.max == 0 || presence.status.restarts < *restart.max;
+}
+
+std::string end_of(const Outcome& outcome) { return cat("exit ", outcome.exit_code); }
+
+// The folder is removed, or stays with how it ended; then whoever waits is told. With problems it stays as it is: sandbox gc goes on.
+void leave(Presence& presence, StateRoot& root, const Plan& plan, const Result<Outcome>& outcome, bool stays,
+           std::vector<std::string>& problems) {
+    if (!presence.has_begun()) return;
+    if (outcome) {
+        presence.status.reason = outcome->reason;
+        presence.status.exit_code = outcome->exit_code;
+        presence.status.signal = outcome->signal;
+        presence.status.ended = wall_clock();
+    }
+    if (presence.log()) presence.log()->flush();
+    if (stays && problems.empty()) {
+        if (auto written = replace_file(presence.folder(), "result.json", outcome_to_json(*outcome)); !written)
+            problems.push_back(written.error().message);
+        presence.enter(SandboxPhase::stopped, "die", {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
+        // Whoever is told asks next for the lock.
+        presence.close_folder();
+    } else {
+        if (outcome) presence.tell("die", {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
+        if (problems.empty()) {
+            // What was kept so far goes too, if the end was asked for while it waited to be restarted.
+            replay(presence.folder(), problems, true);
+            if (auto removed = root.remove(presence.give_folder()); !removed) problems.push_back(removed.error().message);
+            presence.tell("remove");
+        } else {
+            problems.push_back(cat("the record stays in ", root.path(), "/", plan.name, ": correct the cause, then run sandbox gc"));
+            presence.close_folder();
+        }
+    }
+    presence.answer_end(outcome ? end_of(*outcome) : error_answer(outcome.error()));
+}
+
 }  // namespace
+
+std::string outcome_to_json(const Outcome& o) {
+    const auto number = [](const std::optional<std::uint64_t>& n) { return n ? nlohmann::ordered_json(*n) : nlohmann::ordered_json(nullptr); };
+    const nlohmann::ordered_json json{{"reason", o.reason},
+                                      {"exit_code", o.exit_code},
+                                      {"signal", o.signal},
+                                      {"wall_s", o.wall_s},
+                                      {"user_s", o.user_s},
+                                      {"system_s", o.system_s},
+                                      {"memory_peak_bytes", o.memory_peak_bytes},
+                                      {"pids_peak", number(o.pids_peak)},
+                                      {"oom_kills", number(o.oom_kills)},
+                                      {"skipped", o.skipped}};
+    return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
 
 Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options) {
     auto program = lower_plan(plan, facts, options.sync_at);
@@ -584,15 +683,40 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
     raise_descriptor_limit(plan.slots);
     // What a payload with root's ids in the host's process namespace could read of us, it shall not (proc_pid(5)).
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    Launch launch(plan, root, options, std::move(*program), facts.overlay_layer_fds);
-    auto carried = launch.carry_out();
-    Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
-    auto problems = launch.take_back();
-    if (outcome)
-        outcome->problems = std::move(problems);
-    else
-        outcome.error().also = std::move(problems);
-    return outcome;
+    Presence presence(root, plan, options.profile);
+    std::int64_t backoff = *plan.supervision.restart.backoff;
+    while (true) {
+        Launch launch(plan, root, presence, options, *program, facts.overlay_layer_fds);
+        auto carried = launch.carry_out();
+        Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
+        const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
+        const bool stays = outcome && plan.supervision.detached && !presence.remove_asked;
+        auto problems = launch.take_back(!stays && !again);
+        if (again && problems.empty()) {
+            presence.enter(SandboxPhase::restarting, "die", {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
+            const bool go_on = presence.pause_before_restart(backoff);
+            backoff = std::min(backoff * 2, longest_backoff);
+            if (go_on) continue;
+        }
+        leave(presence, root, plan, outcome, stays && !presence.remove_asked, problems);
+        if (outcome)
+            outcome->problems = std::move(problems);
+        else
+            outcome.error().also = std::move(problems);
+        return outcome;
+    }
+}
+
+// Whether it runs, or has stopped in good order: its folder is then no leftover.
+bool is_at_rest(StateRoot& root, const std::string& name) {
+    auto seen = root.look(name);
+    if (!seen || !seen->directory) return false;
+    if (seen->alive) return true;
+    const auto status = read_status(seen->directory.get());
+    if (!status || status->phase != SandboxPhase::stopped) return false;
+    const auto journal = read_journal(seen->directory.get());
+    return journal && journal->damage.empty() &&
+           std::ranges::all_of(journal->entries, [](const JournalEntry& e) { return e.undone || e.undo.kind.empty() || is_kept(e); });
 }
 
 Result<Cleaned> collect_garbage(StateRoot& root) {
@@ -600,6 +724,7 @@ Result<Cleaned> collect_garbage(StateRoot& root) {
     auto names = root.names();
     if (!names) return pass(names);
     for (const std::string& name : *names) {
+        if (is_at_rest(root, name)) continue;
         auto state = root.take_crashed(name);
         if (!state) {
             cleaned.problems.push_back(cat(name, ": ", state.error().message));
@@ -607,7 +732,7 @@ Result<Cleaned> collect_garbage(StateRoot& root) {
         }
         if (state->directory() < 0) continue;  // it runs
         std::vector<std::string> problems;
-        for (const std::string& step : replay(state->directory(), problems)) cleaned.removed.push_back(cat(name, ": ", step));
+        for (const std::string& step : replay(state->directory(), problems, true)) cleaned.removed.push_back(cat(name, ": ", step));
         for (const std::string& problem : problems) cleaned.problems.push_back(cat(name, ": ", problem));
         if (!problems.empty()) continue;
         if (auto removed = root.remove(std::move(*state)); !removed)

@@ -30,12 +30,23 @@ struct LaunchOptions {
     const Watch* watch = nullptr;           // tests
     std::size_t sync_at = ~std::size_t(0);  // tests: the child stops before this sandbox-side step and asks
     bool verbose = false;                   // each step on standard error as it happens
+    std::string profile;                    // what it is started from, for the status
+    std::string effective;                  // detached: the effective profile, from which `start` starts it again
+    std::optional<SandboxState>* state = nullptr;  // start: the folder of a stopped sandbox, taken over
+    int announce = -1;                      // detached: told "running" or "created"; then the standard streams are let go
 };
 
-// Starts the sandbox, waits for its end and leaves the host as it was. An error is a launch that did not come about (exit
+// Starts the sandbox, waits for its end (and restarts it, if its profile says so) and leaves the host as it was; of a detached one the
+// folder stays, with how it ended, until it is removed. An error is a launch that did not come about (exit
 // code 125, or 126 and 127 when it was the command); the host is as before then too, or `also` says what is not.
 // The caller has one thread. Signals are blocked on return.
 [[nodiscard]] Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options);
+
+// result.json (sandbox(1)).
+[[nodiscard]] std::string outcome_to_json(const Outcome& outcome);
+
+// Whether the sandbox runs, or has stopped in good order and waits to be started again or removed.
+[[nodiscard]] bool is_at_rest(StateRoot& root, const std::string& name);
 
 // What a launcher that was killed left, taken back. Lines for the user: what was removed; problems.
 struct Cleaned {

@@ -141,6 +141,10 @@ class Lowering {
         o.x = s.slots.size();
         return {};
     }
+    Status add(const step::Hold&) {
+        op(OpKind::sync).x = 1;
+        return {};
+    }
     Status add(const step::JoinGroups& s) {
         const std::uint32_t at = array(s.tasks.data(), s.tasks.size());
         ChildOp& o = op(OpKind::join_groups);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -13,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <optional>
@@ -20,6 +22,7 @@
 #include "base/text.h"
 #include "exec/advice.h"
 #include "exec/channel.h"
+#include "exec/duties.h"
 
 namespace sandbox {
 
@@ -63,6 +66,9 @@ class Supervisor {
         grace_ = make_timer();
         timeout_ = make_timer();
         if (!signals_ || !grace_ || !timeout_) return fail_errno("signalfd, timerfd", errno);
+        if (auto watched = watch_memory(); !watched) return pass(watched);
+        w_.presence.status.init = w_.child.pid;
+        w_.presence.status.init_start = start_time(w_.child.pid);
         while (!ended_) {
             if (auto turned = turn(); !turned) return pass(turned);
         }
@@ -77,7 +83,12 @@ class Supervisor {
                                   {socket_open_ ? w_.socket : -1, POLLIN, 0},
                                   {signals_.get(), POLLIN, 0},
                                   {grace_.get(), POLLIN, 0},
-                                  {timeout_.get(), POLLIN, 0}};
+                                  {timeout_.get(), POLLIN, 0},
+                                  {oom_.get(), POLLIN, 0},
+                                  {processor_.get(), POLLIN, 0}};
+        duties_.add_to(polls);
+        const std::size_t control = polls.size();
+        if (w_.presence.control()) w_.presence.control()->add_to(polls);
         const std::size_t fixed = polls.size();
         for (const Pump& pump : w_.pumps) {
             polls.push_back({pump.waiting.size() < 65536 ? pump.from.get() : -1, POLLIN, 0});
@@ -89,6 +100,12 @@ class Supervisor {
         if (polls[2].revents) read_signals();
         if (polls[3].revents) kill_tree();
         if (polls[4].revents) time_out();
+        if (polls[5].revents) see_memory();
+        if (polls[6].revents) look_at_processor();
+        if (duties_.turn()) fail_duty();
+        if (std::any_of(polls.begin() + static_cast<std::ptrdiff_t>(control), polls.begin() + static_cast<std::ptrdiff_t>(fixed),
+                        [](const pollfd& p) { return p.revents != 0; }))
+            hear_requests();
         for (std::size_t i = 0; i < w_.pumps.size() && fixed + 2 * i + 1 < polls.size(); ++i)
             move_bytes(w_.pumps[i], polls[fixed + 2 * i].revents, polls[fixed + 2 * i + 1].revents);
         if (polls[0].revents) ended_ = true;
@@ -118,8 +135,9 @@ class Supervisor {
                 if (w_.watch && *w_.watch)
                     if (auto go = (*w_.watch)(r.step, Moment::before); !go) return go;
                 return send_record(w_.socket, {RecordKind::go, 0, 0, 0});
+            case RecordKind::held: hold(); return {};
             case RecordKind::ready: begin(); return {};
-            case RecordKind::running: return {};
+            case RecordKind::running: run_on(r.detail); return {};
             case RecordKind::exec_failed: return command_failure(w_.plan, r.error);
             case RecordKind::exited: payload_status_ = r.detail; return {};
             case RecordKind::go:
@@ -132,6 +150,160 @@ class Supervisor {
     void begin() {
         ready_ = true;
         if (w_.plan.supervision.timeout > 0) arm(timeout_, w_.plan.supervision.timeout);
+        // Without init nobody says that exec has succeeded; it is next.
+        if (!w_.plan.supervision.init) run_on(0);
+    }
+
+    // `sandbox create`: everything is made. A further run of it does not wait again.
+    void hold() {
+        if (w_.presence.status.restarts > 0 || w_.presence.stop_asked) return release_held();
+        held_ = true;
+        w_.presence.enter(SandboxPhase::created, {});
+        announce("created");
+    }
+    void release_held() {
+        held_ = false;
+        static_cast<void>(send_record(w_.socket, {RecordKind::go, 0, 0, 0}));
+    }
+
+    void run_on(pid_t payload) {
+        SandboxStatus& status = w_.presence.status;
+        status.payload = payload;
+        status.started = wall_clock();
+        w_.presence.enter(SandboxPhase::running, "start", {{"pid", std::to_string(status.init)}});
+        announce("running");
+        watch_processor();
+        duties_.begin();
+    }
+
+    // Whoever has started it in the background goes on; from here on nothing of the caller's is held.
+    void announce(std::string_view what) {
+        if (w_.announce < 0) return;
+        static_cast<void>(!write(w_.announce, what.data(), what.size()));
+        close(w_.announce);
+        w_.announce = -1;
+        const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+        for (int stream = 0; stream < 3; ++stream) dup2(null.get(), stream);
+        static_cast<void>(!chdir("/"));
+    }
+
+    // ---- limits that somebody has to watch
+
+    // cgroup v1 tells by an eventfd that a group is out of memory (memory.rst, "OOM Control").
+    Status watch_memory() {
+        const Supervision& s = w_.plan.supervision;
+        const GroupSet::Member* memory = w_.groups.find("memory");
+        if (!memory || memory->v2 || (!s.oom_group && !s.oom_pause)) return {};
+        oom_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        const Fd file(openat(memory->folder.get(), "memory.oom_control", O_RDONLY | O_CLOEXEC));
+        if (!oom_ || !file) return fail_errno("memory.oom_control", errno);
+        return write_group(memory->folder.get(), "cgroup.event_control", cat(oom_.get(), " ", file.get()));
+    }
+
+    void see_memory() {
+        std::uint64_t count = 0;
+        if (read(oom_.get(), &count, sizeof count) != sizeof count) return;
+        w_.presence.tell("oom");
+        if (w_.plan.supervision.oom_group) {
+            out_of_memory_ = true;
+            kill_tree();
+        } else {
+            w_.presence.enter(SandboxPhase::paused, "pause", {{"reason", "oom"}});
+        }
+    }
+
+    // So many processors cannot use up what is left any sooner: then it is looked at again.
+    void watch_processor() {
+        if (w_.plan.supervision.cpu_time <= 0) return;
+        processor_ = make_timer();
+        look_at_processor();
+    }
+
+    void look_at_processor() {
+        std::uint64_t count = 0;
+        static_cast<void>(!read(processor_.get(), &count, sizeof count));
+        const auto used = static_cast<std::int64_t>(w_.groups.cpu_time().value_or(0));
+        const std::int64_t left = w_.plan.supervision.cpu_time - used;
+        if (left <= 0) {
+            arm(timeout_, 0);
+            return;
+        }
+        constexpr std::int64_t shortest = 5'000'000;
+        arm(processor_, std::max(left / std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)), shortest));
+    }
+
+    // ---- what other commands ask for
+
+    void hear_requests() {
+        for (const ControlServer::Request& request : w_.presence.control()->receive()) hear(request);
+    }
+
+    void hear(const ControlServer::Request& request) {
+        ControlServer& control = *w_.presence.control();
+        const auto words = split(request.text, ' ');
+        const std::string_view verb = words.front();
+        if (verb == "wait") return control.hold(request.client);
+        if (verb == "stop" || verb == "down") {
+            w_.presence.remove_asked = w_.presence.remove_asked || verb == "down";
+            control.hold(request.client);
+            return end_for_good();
+        }
+        Status done = verb == "start"                        ? start_held()
+                      : verb == "pause"                      ? pause()
+                      : verb == "resume"                     ? resume()
+                      : verb == "kill" && words.size() == 3 ? kill_with(words[1], words[2] == "all")
+                                                             : Status(fail(cat("the supervisor does not know ", quote(request.text))));
+        control.answer(request.client, done ? std::string("ok") : error_answer(done.error()));
+    }
+
+    [[nodiscard]] tl::unexpected<Error> refuse(std::string_view wanted) const {
+        const SandboxStatus& status = w_.presence.status;
+        return fail(cat("sandbox ", quote(status.name), " is ", phase_name(status.phase), ", so it cannot be ", wanted),
+                    status.phase == SandboxPhase::created  ? cat("sandbox start ", status.name, " starts its command")
+                    : status.phase == SandboxPhase::paused ? cat("sandbox resume ", status.name, " lets it go on")
+                                                           : std::string());
+    }
+
+    Status start_held() {
+        if (!held_) return refuse("started");
+        release_held();
+        return {};
+    }
+
+    Status pause() {
+        if (w_.presence.status.phase != SandboxPhase::running) return refuse("paused");
+        if (auto frozen = w_.groups.freeze(); !frozen) return frozen;
+        w_.presence.enter(SandboxPhase::paused, "pause");
+        return {};
+    }
+
+    Status resume() {
+        if (w_.presence.status.phase != SandboxPhase::paused) return refuse("resumed");
+        if (auto thawed = w_.groups.thaw(); !thawed) return thawed;
+        w_.presence.enter(SandboxPhase::running, "resume");
+        return {};
+    }
+
+    Status kill_with(std::string_view number, bool all) {
+        const auto signal = parse_int(number);
+        if (!signal || *signal < 1 || *signal > 64) return fail("there is no such signal");
+        if (!ready_) return refuse("sent a signal");
+        tell(static_cast<int>(*signal), all);
+        // A frozen process takes its death only when it goes on.
+        if (*signal == SIGKILL && w_.presence.status.phase == SandboxPhase::paused) return resume();
+        return {};
+    }
+
+    void end_for_good() {
+        w_.presence.stop_asked = true;
+        if (w_.presence.status.phase == SandboxPhase::paused) static_cast<void>(resume());
+        stop();
+    }
+
+    void fail_duty() {
+        w_.skipped.push_back(duties_.failure());
+        w_.presence.stop_asked = true;
+        kill_tree();
     }
 
     // ---- signals and time
@@ -151,7 +323,7 @@ class Supervisor {
                 if (!terminal_) break;
                 return copy_size();
             case SIGTSTP: suspend(); return;
-            case SIGTERM: stop(); return;
+            case SIGTERM: end_for_good(); return;
             default: break;
         }
         if (!ready_ && (signal == SIGINT || signal == SIGHUP || signal == SIGQUIT)) return kill_tree();
@@ -210,6 +382,13 @@ class Supervisor {
         copy_size();
         fcntl(terminal_.get(), F_SETFL, O_NONBLOCK);
         const auto again = [this] { return Fd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 3)); };
+        if (w_.plan.supervision.detached) {
+            Pump pump{again(), Fd(), {}, false};
+            pump.log = w_.presence.log();
+            if (!pump.log) pump.to.reset(open("/dev/null", O_WRONLY | O_CLOEXEC));
+            w_.pumps.push_back(std::move(pump));
+            return;
+        }
         const int screen = isatty(1) ? 1 : isatty(2) ? 2 : isatty(0) ? 0 : 1;
         w_.pumps.push_back({again(), caller_stream(screen, false), {}, false});
         if (w_.plan.supervision.reads_terminal) w_.pumps.push_back({caller_stream(0, true), again(), {}, true});
@@ -231,7 +410,9 @@ class Supervisor {
         char buffer[4096];
         if (readable) {
             const ssize_t size = read(pump.from.get(), buffer, sizeof buffer);
-            if (size > 0) {
+            if (size > 0 && pump.log) {
+                pump.log->write(pump.stream, {buffer, static_cast<std::size_t>(size)});
+            } else if (size > 0) {
                 pump.waiting.append(buffer, static_cast<std::size_t>(size));
             } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
                 pump.from.reset();
@@ -261,12 +442,16 @@ class Supervisor {
             if (auto obeyed = obey(*received); !obeyed && !failure_) failure_ = std::move(obeyed.error());
         }
         for (Pump& pump : w_.pumps) {
-            if (pump.terminal_input || !pump.to) continue;
+            if (pump.terminal_input || (!pump.to && !pump.log)) continue;
             char buffer[4096];
             while (pump.from) {
                 pollfd ready{pump.from.get(), POLLIN, 0};
                 const ssize_t size = poll(&ready, 1, 0) > 0 ? read(pump.from.get(), buffer, sizeof buffer) : 0;
                 if (size <= 0) break;
+                if (pump.log) {
+                    pump.log->write(pump.stream, {buffer, static_cast<std::size_t>(size)});
+                    continue;
+                }
                 pump.waiting.append(buffer, static_cast<std::size_t>(size));
             }
             while (!pump.waiting.empty()) {
@@ -324,7 +509,7 @@ class Supervisor {
         if (const auto used = groups.cpu_time(); used && outcome.user_s + outcome.system_s == 0)
             outcome.user_s = static_cast<double>(*used) / 1e9;
         if (outcome.reason == "timeout" || outcome.exit_code == 0) return;
-        if (outcome.oom_kills.value_or(0) > 0)
+        if (outcome.oom_kills.value_or(0) > 0 || out_of_memory_)
             outcome.reason = "oom";
         else if (outcome.reason == "exit" && groups.pids_denied().value_or(0) > 0)
             outcome.reason = "pids";
@@ -332,7 +517,9 @@ class Supervisor {
 
     Supervised& w_;
     double started_;
-    Fd signals_, grace_, timeout_, terminal_;
+    Duties duties_{w_.plan, w_.presence};
+    Fd signals_, grace_, timeout_, terminal_, oom_, processor_;
+    bool held_ = false, out_of_memory_ = false;
     bool socket_open_ = true, ended_ = false, ready_ = false, timed_out_ = false, hung_up_ = false;
     std::optional<int> payload_status_;
     std::optional<Error> failure_;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "exec/launch.h"
+#include "exec/presence.h"
 #include "kernel/cgroup.h"
 #include "kernel/process.h"
 #include "plan/plan.h"
@@ -19,6 +20,8 @@ struct Pump {
     Fd from, to;
     std::string waiting;          // read, not yet written
     bool terminal_input = false;  // an end of file becomes the terminal's end-of-file character
+    Log* log = nullptr;           // in place of `to`
+    LogStream stream = LogStream::out;
 };
 // A copy of one of the caller's own streams, to copy bytes from or to.
 [[nodiscard]] Fd caller_stream(int number, bool input);
@@ -31,6 +34,8 @@ struct Supervised {
     const Watch* watch;
     std::vector<std::string> skipped;
     const GroupSet& groups;
+    Presence& presence;
+    int announce;
 };
 
 // Waits until everything of the sandbox has ended. An error is a launch that failed in the child: the step, its key and

@@ -2,6 +2,7 @@
 // system, no system call.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct CallerContext {
     std::vector<std::string> environment;  // "K=V"
     bool terminal[3] = {false, false, false};
     TerminalSize size{};             // of the first of them
+    bool detached = false;           // none of its streams is used: output is logged
+    bool hold = false;               // everything is made, and the command waits for `sandbox start`
+    std::string log_folder;          // where log files are kept: "/var/log/sandbox"
     std::int64_t oom_score_adj = 0;  // which a child has as well
 };
 
@@ -34,6 +38,14 @@ struct Supervision {
     std::int64_t cpu_time = 0;  // nanoseconds, 0: no limit
     bool oom_group = false;     // out of memory: all of it is killed (cgroup v1; v2 does it itself)
     bool oom_pause = false;     // out of memory: it is paused, and said
+    bool detached = false;      // it lives on when the command has returned
+    Restart restart{};
+    std::optional<Healthcheck> health{};
+    Hooks hooks{};
+    Logging logging{};
+    std::string network;              // mode, for the status
+    std::string upper;                // directory that the root's overlay writes to
+    std::vector<std::string> lower;   // its layers
 };
 
 // From so many slots on the launcher and the child may need more open files than the caller's limit lets them have.

@@ -66,6 +66,16 @@ void plan_exec(Context& c) {
     s.grace = *p.lifecycle.grace;
     s.stop_all = p.lifecycle.target == StopTarget::all;
     s.cpu_time = p.lifecycle.cpu_time ? **p.lifecycle.cpu_time : 0;
+    s.detached = c.caller.detached;
+    s.restart = p.lifecycle.restart;
+    s.health = p.lifecycle.healthcheck;
+    s.hooks = p.lifecycle.hooks;
+    s.logging = p.logging;
+    s.network = *p.network.mode == NetworkMode::none ? "none" : *p.network.mode == NetworkMode::host ? "host" : "path";
+    if (const auto& overlay = p.rootfs.overlay) {
+        if (!overlay->upper_is_tmpfs()) s.upper = *overlay->upper;
+        for (const Text& lower : overlay->lower) s.lower.push_back(*lower);
+    }
     s.timeout = p.lifecycle.timeout ? **p.lifecycle.timeout : 0;
 }
 

@@ -66,11 +66,30 @@ std::string describe(const std::vector<IdMapRange>& ranges) {
 // setgroups(2) must be given up before an unprivileged gid map can be written (user_namespaces(7)).
 bool denies_setgroups(const Context& c) { return !c.identity.helpers && !(c.facts.capabilities >> CAP_SETGID & 1); }
 
+std::vector<std::string> words_of(const Hook& hook) {
+    std::vector<std::string> out;
+    for (const Text& word : hook.command) out.push_back(*word);
+    return out;
+}
+
+// What is to be run at the end is journaled first: so it is run last, and by whoever takes the sandbox back.
+void plan_hooks(Context& c) {
+    const Hooks& hooks = c.profile.lifecycle.hooks;
+    for (std::size_t i = hooks.stopped.size(); i-- > 0;)
+        c.before.push_back(host_step(cat("hook.stopped:", i), hooks.stopped[i].at,
+                                     cat("note to run ", *hooks.stopped[i].command.front(), " when everything is gone"), "run it",
+                                     step::ArmHook{words_of(hooks.stopped[i]), *hooks.stopped[i].timeout}));
+    for (std::size_t i = 0; i < hooks.prepare.size(); ++i)
+        c.before.push_back(host_step(cat("hook.prepare:", i), hooks.prepare[i].at, cat("run ", *hooks.prepare[i].command.front()), {},
+                                     step::RunHook{words_of(hooks.prepare[i]), *hooks.prepare[i].timeout}));
+}
+
 }  // namespace
 
 void plan_state(Context& c) {
     c.before.push_back(host_step("state", {}, cat("make the state folder of ", c.plan.name, " with its lock and journal"),
                                  "remove the state folder", step::CreateState{}));
+    plan_hooks(c);
     if (c.identity.leased) {
         c.before.push_back(host_step("ids.lease", c.profile.id_map.mode.at, "lease a range of 65536 ids that no living sandbox uses", {},
                                      step::LeaseIds{c.kept_slot()}));

@@ -45,7 +45,9 @@ Slot standard_input(Context& c) {
     const Process& process = c.profile.process;
     const Position at = process.stdin_mode.at;
     switch (*process.stdin_mode) {
-        case StdinMode::automatic: break;
+        case StdinMode::automatic:
+            if (!c.caller.detached) break;
+            [[fallthrough]];
         case StdinMode::null: {
             const Slot slot = c.sent_slot();
             c.before.push_back(host_step("stdin", at, "standard input is empty", {}, step::NullDescriptor{slot}));
@@ -57,19 +59,47 @@ Slot standard_input(Context& c) {
                 host_step("stdin", at, cat("standard input is ", *process.stdin_file), {}, step::OpenFile{slot, *process.stdin_file}));
             return slot;
         }
-        case StdinMode::pipe: return input_pipe(c);
+        case StdinMode::pipe:
+            if (c.caller.detached) break;
+            return input_pipe(c);
     }
     if (c.terminal != no_slot && (c.caller.terminal[0] || *process.tty == Switch::on)) {
         c.plan.supervision.reads_terminal = true;
         return c.terminal;
     }
-    if (c.caller.terminal[0]) return input_pipe(c);
     const Slot slot = c.sent_slot();
+    if (c.caller.detached) {
+        c.before.push_back(host_step("stdin", at, "standard input is empty", {}, step::NullDescriptor{slot}));
+        return slot;
+    }
+    if (c.caller.terminal[0]) {
+        c.before.push_back(host_step("stdin", at, "standard input comes through a pipe", {}, step::InputPipe{slot}));
+        return slot;
+    }
     c.before.push_back(host_step("stdin", at, "standard input is the caller's", {}, step::CallerDescriptor{slot, 0}));
     return slot;
 }
 
+Slot logged_output(Context& c, int number, const char* name) {
+    const Slot slot = c.sent_slot();
+    if (*c.profile.logging.driver == LogDriver::none)
+        c.before.push_back(host_step(name, c.profile.logging.driver.at, cat(name, " is thrown away"), {}, step::NullDescriptor{slot}));
+    else
+        c.before.push_back(host_step(name, c.profile.logging.driver.at, cat(name, " goes to the log"), {}, step::LogPipe{slot, number}));
+    return slot;
+}
+
+// A path of the caller's making: not the profile's, so it has no place there.
+void plan_log(Context& c) {
+    if (!c.caller.detached || *c.profile.logging.driver != LogDriver::file) return;
+    const std::string folder = cat(c.caller.log_folder, "/", c.plan.name);
+    c.before.push_back(host_step("log.create", c.profile.logging.driver.at, cat("make the folder of log files ", folder),
+                                 "remove it with the sandbox", step::MakeLogFolder{folder}));
+}
+
 Slot standard_output(Context& c, int number, const char* name) {
+    if (c.caller.detached && c.terminal != no_slot) return c.terminal;
+    if (c.caller.detached) return logged_output(c, number, name);
     // The caller's terminal itself is never handed in: what holds it can read its keys (and push some, TIOCSTI).
     if (c.terminal != no_slot && (c.caller.terminal[number] || *c.profile.process.tty == Switch::on)) return c.terminal;
     const Slot slot = c.sent_slot();
@@ -90,6 +120,7 @@ bool has_terminals(const Profile& profile) {
 }
 
 void plan_streams(Context& c) {
+    plan_log(c);
     if (wants_terminal(c)) open_terminal(c);
     step::PlaceDescriptors place;
     place.places.emplace_back(standard_input(c), 0);
@@ -103,6 +134,8 @@ void plan_streams(Context& c) {
         place.places.emplace_back(slot, static_cast<int>(*number));
         text += cat(", ", *number);
     }
+    if (c.caller.hold)
+        c.payload.push_back(sandbox_step("hold", {}, "wait for sandbox start", step::Hold{}));
     if (c.profile.process.init)
         c.payload.push_back(sandbox_step("init", {}, "start the payload's process; this one stays as init", step::StartPayload{}));
     c.plan.supervision.init = c.profile.process.init;

@@ -115,6 +115,23 @@ struct BuildDev {
     std::vector<std::pair<std::string, std::string>> links;
 };
 struct RawTerminal {};
+// A folder of log files, kept until the sandbox is removed. What an earlier sandbox of the name left there (a reboot) is removed.
+struct MakeLogFolder {
+    std::string path;
+};
+struct LogPipe {
+    Slot slot;
+    int number;
+};  // 1 or 2: what the payload writes there goes to the log
+struct RunHook {
+    std::vector<std::string> command;
+    std::int64_t timeout;  // nanoseconds
+};
+// What has to be run when everything of the sandbox is gone, by whoever takes it back.
+struct ArmHook {
+    std::vector<std::string> command;
+    std::int64_t timeout;
+};
 // ---- host side, the clone and after it
 struct Join {
     NamespaceType type;
@@ -319,6 +336,7 @@ struct Pivot {
 };
 struct ShareMounts {};  // of the root and all below it
 // ---- sandbox side, in the payload's process
+struct Hold {};  // everything is made: wait for `sandbox start`
 struct StartPayload {};  // from here on init is another process
 struct NewSession {
     Slot terminal;
@@ -368,7 +386,7 @@ struct Execute {
 using Action = std::variant<
     step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree, step::OpenFile,
     step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget, step::HostFilesystem, step::BuildDev,
-    step::RawTerminal, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
+    step::RawTerminal, step::MakeLogFolder, step::LogPipe, step::RunHook, step::ArmHook, step::Hold, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
     step::FilterDevices, step::MakeScope, step::EnterGroup, step::JoinGroups, step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
     step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
     step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "state/events.h"
 #include "state/tree.h"
 
 namespace sandbox {
@@ -280,6 +281,23 @@ Result<std::vector<std::string>> StateRoot::names() const {
     return found;
 }
 
+// Under the lock of the root, so that the look at the lock disturbs nobody who is taking it.
+Result<StateRoot::Seen> StateRoot::look(const std::string& name) {
+    if (!valid_name(name))
+        return fail(cat(quote(name), " is not a name of a sandbox"), "up to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or a digit");
+    auto held = lock(false);
+    if (!held) return pass(held);
+    Seen seen;
+    if (!*held) return seen;
+    seen.directory.reset(::openat(root_.get(), name.c_str(), folder_flags));
+    if (!seen.directory && errno == ENOENT) return seen;
+    if (!seen.directory) return fail_errno(cat("open ", quote(cat(path_, '/', name))), errno);
+    if (auto ours = check_private(seen.directory.get(), quote(cat(path_, '/', name))); !ours) return pass(ours);
+    const Fd file(::openat(seen.directory.get(), lock_name, file_flags));
+    seen.alive = file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+    return seen;
+}
+
 Status StateRoot::remove(SandboxState state) {
     if (state.directory() < 0) return fail(cat("the state of sandbox ", quote(state.name()), " is not ours to remove"));
     // Without the lock of the root, as it may take long; the lock file stays to the end, so that nobody takes the rest over.
@@ -317,6 +335,7 @@ Status StateRoot::remove_if_unused() {
 // Under the lock of the root, if nothing is in it. A folder that another process made its root with open() and not used
 // yet goes as well: it makes another when it comes to use it.
 Status StateRoot::remove_root() {
+    drop_dead_listeners(root_.get());
     auto entries = list_folder(root_.get());
     if (!entries) return pass(entries, quote(path_));
     if (std::ranges::any_of(*entries, [](const FolderEntry& entry) { return entry.name != ids_name; })) return {};

@@ -58,6 +58,14 @@ class StateRoot {
     Result<SandboxState> create(const std::string& name);
     // Takes over the folder of a crashed sandbox; a value without directory (-1) when it runs (lock held) or is gone.
     Result<SandboxState> take_crashed(const std::string& name);
+    // The folder of a sandbox (without descriptor: there is none), and whether a supervisor holds its lock.
+    struct Seen {
+        Fd directory;
+        bool alive = false;
+    };
+    Result<Seen> look(const std::string& name);
+    // For events (state/events.h).
+    [[nodiscard]] int descriptor() const { return root_.get(); }
     // Names of all sandboxes, running or crashed, sorted. What has no valid name or is no folder is left out.
     [[nodiscard]] Result<std::vector<std::string>> names() const;
     // Deletes the folder with everything in it (never following links, never crossing a mount), releases the lock, and

@@ -235,6 +235,29 @@ Result<Journal> Journal::open(int state_directory) {
     return journal;
 }
 
+Result<Journal> Journal::begin_again(int state_directory) {
+    constexpr const char* beside = "journal.new";
+    auto contents = read_journal(state_directory);
+    if (!contents) return pass(contents);
+    ::unlinkat(state_directory, beside, 0);
+    Fd file(::openat(state_directory, beside, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file) return fail_errno("make the journal", errno);
+    Journal journal(std::move(file), 1);
+    if (auto written = journal.append(first_line); !written) return pass(written);
+    for (const JournalEntry& entry : contents->entries) {
+        if (entry.undone || !is_kept(entry)) continue;
+        auto number = journal.intend(entry.step, entry.undo);
+        if (!number) return pass(number);
+        if (entry.done)
+            if (auto done = journal.done(*number, entry.identity); !done) return pass(done);
+    }
+    // Killed before or after this, a reader finds a whole journal.
+    if (::renameat(state_directory, beside, state_directory, file_name) != 0) return fail_errno("exchange the journal", errno);
+    return journal;
+}
+
+bool is_kept(const JournalEntry& entry) { return field(entry.undo.fields, "keep") == "yes"; }
+
 Status Journal::append(std::string_view rest) {
     const std::string line = format_line(rest);
     ssize_t written = 0;

@@ -53,6 +53,9 @@ class Journal {
     // Opens an existing file to append "undone" records.
     static Result<Journal> open(int state_directory);
 
+    // For the next run of a sandbox that stays: only entries that are to be kept until it is removed (Undo fields "keep") go on.
+    static Result<Journal> begin_again(int state_directory);
+
     // Returns the number for done().
     Result<std::uint32_t> intend(std::string_view step, const Undo& undo);
     Status done(std::uint32_t number, const Fields& identity);
@@ -66,6 +69,9 @@ class Journal {
 };
 
 // Reads a journal; a missing file is an error with number ENOENT, a damaged one is not an error.
+// Whether the entry waits for the sandbox's removal, not for the end of its run.
+[[nodiscard]] bool is_kept(const JournalEntry& entry);
+
 [[nodiscard]] Result<JournalContents> read_journal(int state_directory);
 // The same from text (tests, fuzzing).
 [[nodiscard]] JournalContents parse_journal(std::string_view text);

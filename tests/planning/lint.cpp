@@ -43,6 +43,11 @@ struct Use {
         need(s.group);
         lasting = true;
     }
+    void operator()(const step::MakeLogFolder&) { lasting = true; }
+    void operator()(const step::LogPipe& s) { fills = {s.slot}; }
+    void operator()(const step::RunHook&) {}
+    void operator()(const step::ArmHook&) { lasting = true; }
+    void operator()(const step::Hold&) {}
     void operator()(const step::ShareGroup&) { lasting = true; }
     void operator()(const step::EnableControllers&) { lasting = true; }
     void operator()(const step::MakeGroup& s) {

@@ -302,18 +302,18 @@ TEST_F(Effects, ReplayGoesOnAfterAFailureAndSaysIt) {
     ASSERT_TRUE(journal_.intend("bad", {"fly-to-the-moon", {}}));
     make_folder("second");
     std::vector<std::string> problems;
-    const auto undone = replay(state_.fd(), problems);
+    const auto undone = replay(state_.fd(), problems, true);
     EXPECT_THAT(undone, ::testing::ElementsAre("some.step", "some.step"));
     EXPECT_THAT(problems, ::testing::ElementsAre(::testing::HasSubstr("bad: ")));
     EXPECT_FALSE(exists(path("first")) || exists(path("second")));
     problems.clear();
-    EXPECT_THAT(replay(state_.fd(), problems), ::testing::IsEmpty());  // what is undone is not undone twice
+    EXPECT_THAT(replay(state_.fd(), problems, true), ::testing::IsEmpty());  // what is undone is not undone twice
     EXPECT_EQ(problems.size(), 1U);
 }
 
 TEST_F(Effects, NoJournalIsNothingToUndo) {
     std::vector<std::string> problems;
-    EXPECT_THAT(replay(place_.fd(), problems), ::testing::IsEmpty());
+    EXPECT_THAT(replay(place_.fd(), problems, true), ::testing::IsEmpty());
     EXPECT_THAT(problems, ::testing::IsEmpty());
 }
 

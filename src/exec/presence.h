@@ -1,0 +1,60 @@
+// How a sandbox shows itself to other commands while it lives: status file, control socket, events, log.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "exec/control.h"
+#include "exec/log.h"
+#include "plan/plan.h"
+#include "state/directory.h"
+#include "state/status.h"
+
+namespace sandbox {
+
+class Presence {
+   public:
+    Presence(StateRoot& root, const Plan& plan, std::string profile);
+
+    // Takes the folder and begins to listen. A failure of it ends the launch.
+    Status begin(SandboxState state, const std::string& id);
+    // A further run of the same sandbox, after its command has ended.
+    void begin_again(const std::string& id);
+    [[nodiscard]] bool has_begun() const { return state_.has_value(); }
+    [[nodiscard]] int folder() const { return state_->directory(); }
+    // To be removed. Whoever waits still can be answered.
+    [[nodiscard]] SandboxState give_folder();
+    // It stays, without a supervisor.
+    void close_folder();
+
+    SandboxStatus status;
+    bool stop_asked = false;    // no restart
+    bool remove_asked = false;  // down
+
+    // The status is written and the event told; the first failure to write is kept, as the sandbox goes on without.
+    void enter(SandboxPhase phase, std::string event, std::vector<std::pair<std::string, std::string>> details = {});
+    void tell(std::string event, std::vector<std::pair<std::string, std::string>> details = {}) const;
+    void save();
+    [[nodiscard]] const std::string& trouble() const { return trouble_; }
+
+    [[nodiscard]] ControlServer* control() { return control_ ? &*control_ : nullptr; }
+    [[nodiscard]] Log* log() { return log_ ? &*log_ : nullptr; }
+    Status open_log(const std::string& folder);
+    // Whoever waits for the end hears it.
+    void answer_end(std::string_view text);
+
+    // Waits between two runs. False when somebody has asked for the end meanwhile.
+    [[nodiscard]] bool pause_before_restart(std::int64_t nanoseconds);
+
+   private:
+    StateRoot& root_;
+    const Plan& plan_;
+    std::optional<SandboxState> state_;
+    std::optional<ControlServer> control_;
+    std::optional<Log> log_;
+    std::string trouble_;
+};
+
+[[nodiscard]] std::int64_t wall_clock();  // nanoseconds since 1970
+
+}  // namespace sandbox

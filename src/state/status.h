@@ -1,0 +1,64 @@
+// What a sandbox says about itself while its folder exists: the file "status" beside the journal, JSON, exchanged whole.
+//
+// The supervisor writes it; everybody may read it. It is a report and decides nothing: whether a supervisor lives is what the lock
+// says, and what has to be undone is what the journal says.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace sandbox {
+
+enum class SandboxPhase { creating, created, running, paused, restarting, stopped, crashed };
+[[nodiscard]] std::string_view phase_name(SandboxPhase phase);
+
+struct GroupRecord {
+    std::vector<std::string> controllers;
+    std::string path;
+    bool v2 = false;
+};
+
+struct SandboxStatus {
+    std::string name, id;  // id: the run's random one
+    SandboxPhase phase = SandboxPhase::creating;
+    bool detached = false;
+    std::string profile;                     // the path or name it was started from
+    std::string network;                     // mode
+    std::string health;                      // "", "starting", "healthy", "unhealthy"
+    std::int64_t created = 0, started = 0;   // nanoseconds since 1970; 0: not yet
+    std::int64_t ended = 0;
+    pid_t supervisor = 0, init = 0;          // on the host
+    std::uint64_t init_start = 0;            // clock ticks since boot: with the pid, nobody else
+    pid_t payload = 0;                       // in the sandbox's own process namespace; 0: the init process itself
+    bool own_pid_namespace = true;
+    std::int64_t restarts = 0;
+    std::string logs;                        // folder of the log files; empty: none
+    std::string log_driver;                  // "file", "journald", "none"; empty in the foreground
+    std::vector<GroupRecord> groups;
+    std::string upper;                       // directory that takes what an overlay root writes; empty: none, or a tmpfs
+    std::vector<std::string> lower;
+    std::string stop_signal;                 // by name
+    // when it has ended
+    std::string reason;
+    int exit_code = 0, signal = 0;
+};
+
+[[nodiscard]] std::string status_to_json(const SandboxStatus& status);
+[[nodiscard]] Result<SandboxStatus> status_from_json(const std::string& text);
+
+// In the folder of a sandbox. A reader never sees half of it.
+[[nodiscard]] Status write_status(int folder, const SandboxStatus& status);
+// An error with number ENOENT when there is none yet.
+[[nodiscard]] Result<SandboxStatus> read_status(int folder);
+
+// A file of the folder, exchanged whole (0600); and read, at most 4 MiB of it.
+[[nodiscard]] Status replace_file(int folder, const std::string& name, std::string_view text);
+[[nodiscard]] Result<std::string> read_file_in(int folder, const std::string& name);
+
+}  // namespace sandbox
