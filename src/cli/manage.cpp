@@ -80,8 +80,11 @@ int verb_stop(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         auto found = find_sandbox(name);
         if (found && !found->alive && found->status.phase == SandboxPhase::stopped) continue;
-        if (ask_each({name}, "stop") != 0)
-            code = exit_launcher;
+        const auto answer = ask_sandbox(name, "stop");
+        found = find_sandbox(name);
+        if (!answer && found && !found->alive && found->status.phase == SandboxPhase::stopped) continue;
+        if (!answer)
+            print(answer.error()), code = exit_launcher;
         else if (auto gone = wait_until_gone(name); !gone)
             print(gone.error()), code = exit_launcher;
     }
@@ -110,8 +113,11 @@ int verb_wait(const std::vector<std::string>& names) {
             code = found->status.exit_code;
         } else {
             const auto answer = ask_sandbox(name, "wait");
-            if (!answer) return print(answer.error()), exit_launcher;
-            code = exit_code_in(*answer);
+            found = find_sandbox(name);
+            // It may have stopped before it could be asked.
+            const bool stopped = found && !found->alive && found->status.phase == SandboxPhase::stopped;
+            if (!answer && !stopped) return print(answer.error()), exit_launcher;
+            code = answer ? exit_code_in(*answer) : found->status.exit_code;
         }
         write_out(cat(code, "\n"));
     }

@@ -71,14 +71,18 @@ Result<Found> find_living(const std::string& name) {
 }
 
 Result<std::string> ask_sandbox(const std::string& name, std::string_view request) {
-    auto found = find_living(name);
-    if (!found) return pass(found);
-    auto answer = ask_supervisor(found->folder.get(), request);
-    if (answer) return answer;
-    const int number = answer.error().number;
-    if (number == ENOENT || number == ECONNREFUSED)
-        return fail(cat("sandbox ", quote(name), " is just starting or ending"), "ask again in a moment");
-    return answer;
+    // A supervisor that is just coming has no socket yet, and one that is just going has none any more: then its lock tells soon.
+    constexpr int most_attempts = 400;
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+        auto found = find_living(name);
+        if (!found) return pass(found);
+        auto answer = ask_supervisor(found->folder.get(), request);
+        if (answer) return answer;
+        const int number = answer.error().number;
+        if (number != ENOENT && number != ECONNREFUSED && number != ECONNRESET) return answer;
+        usleep(5000);
+    }
+    return fail(cat("the supervisor of sandbox ", quote(name), " does not answer"), "look whether it is stopped (SIGSTOP), then try again");
 }
 
 std::optional<PayloadProcess> find_payload(const SandboxStatus& status) {

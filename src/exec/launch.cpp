@@ -71,12 +71,13 @@ std::string random_id() {
 
 class Launch {
    public:
-    Launch(const Plan& plan, StateRoot& root, Presence& presence, const LaunchOptions& options, const std::string& program,
+    Launch(const Plan& plan, StateRoot& root, Presence& presence, const LaunchOptions& options, Fd& announce, const std::string& program,
            bool overlay_by_descriptor)
         : plan_(plan),
           root_(root),
           presence_(presence),
           options_(options),
+          announce_(announce),
           program_(program),
           slots_(plan.slots),
           overlay_by_descriptor_(overlay_by_descriptor) {}
@@ -101,7 +102,7 @@ class Launch {
     }
 
     Result<Outcome> supervise() {
-        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_, presence_, options_.announce};
+        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_, presence_, announce_};
         return sandbox::supervise(what);
     }
 
@@ -481,6 +482,7 @@ class Launch {
     StateRoot& root_;
     Presence& presence_;
     const LaunchOptions& options_;
+    Fd& announce_;
     const std::string& program_;
     std::vector<Fd> slots_;
     std::vector<Pump> pumps_;
@@ -638,6 +640,8 @@ void leave(Presence& presence, StateRoot& root, const Plan& plan, const Result<O
         presence.status.ended = wall_clock();
     }
     if (presence.log()) presence.log()->flush();
+    presence.hear_last();
+    stays = stays && !presence.remove_asked;
     if (stays && problems.empty()) {
         if (auto written = replace_file(presence.folder(), "result.json", outcome_to_json(*outcome)); !written)
             problems.push_back(written.error().message);
@@ -684,9 +688,10 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
     // What a payload with root's ids in the host's process namespace could read of us, it shall not (proc_pid(5)).
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     Presence presence(root, plan, options.profile);
+    Fd announce(options.announce);
     std::int64_t backoff = *plan.supervision.restart.backoff;
     while (true) {
-        Launch launch(plan, root, presence, options, *program, facts.overlay_layer_fds);
+        Launch launch(plan, root, presence, options, announce, *program, facts.overlay_layer_fds);
         auto carried = launch.carry_out();
         Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
         const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
@@ -698,7 +703,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
             backoff = std::min(backoff * 2, longest_backoff);
             if (go_on) continue;
         }
-        leave(presence, root, plan, outcome, stays && !presence.remove_asked, problems);
+        leave(presence, root, plan, outcome, stays, problems);
         if (outcome)
             outcome->problems = std::move(problems);
         else

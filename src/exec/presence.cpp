@@ -94,6 +94,17 @@ Status Presence::open_log(const std::string& folder) {
     return {};
 }
 
+void Presence::hear_last() {
+    if (!control_) return;
+    for (const ControlServer::Request& request : control_->receive()) {
+        remove_asked = remove_asked || request.text == "down";
+        if (request.text == "wait" || request.text == "stop" || request.text == "down")
+            control_->hold(request.client);
+        else
+            control_->answer(request.client, error_answer({cat("sandbox ", quote(status.name), " has just ended"), {}, 0, {}, {}}));
+    }
+}
+
 void Presence::answer_end(std::string_view text) {
     if (control_) control_->answer_waiting(text);
 }

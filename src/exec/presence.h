@@ -40,6 +40,8 @@ class Presence {
     [[nodiscard]] ControlServer* control() { return control_ ? &*control_ : nullptr; }
     [[nodiscard]] Log* log() { return log_ ? &*log_ : nullptr; }
     Status open_log(const std::string& folder);
+    // What has been asked and not been heard is about the end, or comes too late.
+    void hear_last();
     // Whoever waits for the end hears it.
     void answer_end(std::string_view text);
 

@@ -1,6 +1,7 @@
 #include "exec/supervise.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -172,19 +173,24 @@ class Supervisor {
         status.started = wall_clock();
         w_.presence.enter(SandboxPhase::running, "start", {{"pid", std::to_string(status.init)}});
         announce("running");
+        if (w_.plan.supervision.detached) shrink();
+        for (const std::size_t client : starters_) w_.presence.control()->answer(client, "ok");
+        starters_.clear();
         watch_processor();
         duties_.begin();
     }
 
+    // What the launch has used goes back to the system: this process stays as long as the sandbox.
+    static void shrink() { malloc_trim(0); }
+
     // Whoever has started it in the background goes on; from here on nothing of the caller's is held.
     void announce(std::string_view what) {
-        if (w_.announce < 0) return;
-        static_cast<void>(!write(w_.announce, what.data(), what.size()));
-        close(w_.announce);
-        w_.announce = -1;
+        if (!w_.announce) return;
         const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
         for (int stream = 0; stream < 3; ++stream) dup2(null.get(), stream);
         static_cast<void>(!chdir("/"));
+        static_cast<void>(!write(w_.announce.get(), what.data(), what.size()));
+        w_.announce.reset();
     }
 
     // ---- limits that somebody has to watch
@@ -248,7 +254,13 @@ class Supervisor {
             control.hold(request.client);
             return end_for_good();
         }
-        Status done = verb == "start"                        ? start_held()
+        if (verb == "start" && held_) {
+            // Answered when the command runs, or with why it does not.
+            control.hold(request.client);
+            starters_.push_back(request.client);
+            return release_held();
+        }
+        Status done = verb == "start"                        ? Status(refuse("started"))
                       : verb == "pause"                      ? pause()
                       : verb == "resume"                     ? resume()
                       : verb == "kill" && words.size() == 3 ? kill_with(words[1], words[2] == "all")
@@ -262,12 +274,6 @@ class Supervisor {
                     status.phase == SandboxPhase::created  ? cat("sandbox start ", status.name, " starts its command")
                     : status.phase == SandboxPhase::paused ? cat("sandbox resume ", status.name, " lets it go on")
                                                            : std::string());
-    }
-
-    Status start_held() {
-        if (!held_) return refuse("started");
-        release_held();
-        return {};
     }
 
     Status pause() {
@@ -519,6 +525,7 @@ class Supervisor {
     double started_;
     Duties duties_{w_.plan, w_.presence};
     Fd signals_, grace_, timeout_, terminal_, oom_, processor_;
+    std::vector<std::size_t> starters_;
     bool held_ = false, out_of_memory_ = false;
     bool socket_open_ = true, ended_ = false, ready_ = false, timed_out_ = false, hung_up_ = false;
     std::optional<int> payload_status_;

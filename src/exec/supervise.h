@@ -35,7 +35,7 @@ struct Supervised {
     std::vector<std::string> skipped;
     const GroupSet& groups;
     Presence& presence;
-    int announce;
+    Fd& announce;  // told once, whatever the number of runs
 };
 
 // Waits until everything of the sandbox has ended. An error is a launch that failed in the child: the step, its key and

@@ -97,7 +97,12 @@ std::vector<step::DeviceRule> device_rules(const Context& c) {
     std::vector<step::DeviceRule> rules{{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},
                                         {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"},
                                         {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"}};
-    for (const Device& d : c.profile.devices) rules.push_back(rule_of(c, d));
+    for (const Device& d : c.profile.devices) {
+        step::DeviceRule rule = rule_of(c, d);
+        // The profile may give less of one of these.
+        std::erase_if(rules, [&rule](const step::DeviceRule& r) { return r.type == rule.type && r.major == rule.major && r.minor == rule.minor; });
+        rules.push_back(std::move(rule));
+    }
     return rules;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "state/events.h"
+#include "state/status.h"
 #include "state/tree.h"
 
 namespace sandbox {
@@ -67,6 +68,12 @@ tl::unexpected<Error> fail_taken(int root, const std::string& name) {
         error = {cat("sandbox ", quote(name), " is running"),
                  "start this one under another name with --name, or stop that one first",
                  EBUSY,
+                 {},
+                 {}};
+    } else if (const auto status = read_status(folder.get()); status && status->phase == SandboxPhase::stopped) {
+        error = {cat("sandbox ", quote(name), " is stopped"),
+                 cat("sandbox start ", name, " starts it again, sandbox down ", name, " removes it"),
+                 EEXIST,
                  {},
                  {}};
     } else {

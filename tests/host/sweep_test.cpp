@@ -401,6 +401,40 @@ process: {command: [/sandbox-probe, pid]}
     return p;
 }
 
+// Groups of every tree that can be used here, with a shared one above; a detached sandbox that is created and then started, logs and
+// hooks. Root of a user namespace may make no groups: there it is the rest.
+Prepared groups_case() {
+    Prepared p;
+    p.place->make("logs");
+    std::string limits;
+    if (is_host_root()) {
+        limits =
+            "resources:\n  memory: {max: 64Mi}\n  cpu: {limit: 0.5, set: \"0\"}\n  pids: 64\n"
+            "cgroup: {parent: {name: sweep/tier, pids: 256}, delegate: true}\nid_map: host\n";
+        // Where there is a unified tree whose controllers are not handed out yet, it has to be asked to.
+        if (exists("/sys/fs/cgroup/unified/cgroup.controllers") &&
+            read_text("/sys/fs/cgroup/unified/cgroup.controllers").find("hugetlb") != std::string::npos)
+            limits.insert(limits.find("  pids: 64"), "  hugetlb: {2MB: 0}\n");
+    }
+    p.what = {"sweep-groups",
+              in(cat(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+process: {command: [/sandbox-probe, pid]}
+lifecycle:
+  hooks:
+    prepare: [{command: [/bin/mkdir, -p, @T@/hook]}]
+    started: [{command: [/bin/true]}]
+    stopped: [{command: [/bin/rm, -rf, @T@/hook]}]
+)",
+                     limits),
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {}};
+    p.what.options.add = {{"SANDBOX_SWEEP_LOGS", *p.place / "logs/sandbox"}};
+    return p;
+}
+
 // An ordinary user with subordinate ids, whose sandbox does all mounting itself.
 Prepared user_case() {
     Prepared p;
@@ -445,7 +479,8 @@ struct NamedCase {
 void PrintTo(const NamedCase& what, std::ostream* stream) { *stream << what.name; }
 
 constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case},
-                                   {"joined", joined_case},   {"shared", shared_case}, {"user", user_case}};
+                                   {"joined", joined_case},   {"shared", shared_case}, {"groups", groups_case},
+                                   {"user", user_case}};
 
 template <class... Kinds>
 std::set<std::size_t> indices_of() {
@@ -456,7 +491,17 @@ std::set<std::size_t> indices_of() {
 std::set<std::size_t> kinds_of_host_root() {
     namespace step = sandbox::step;
     return indices_of<step::LeaseIds, step::ShiftOwner, step::OpenTree, step::HostFilesystem, step::BuildDev, step::IdmapTree,
-                      step::BuildOverlay>();
+                      step::BuildOverlay, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
+                      step::FilterDevices, step::JoinGroups, step::OwnCgroupNamespace>();
+}
+
+// What only a machine with systemd or with cgroup v2 alone has.
+std::set<std::size_t> kinds_of_other_hosts() {
+    namespace step = sandbox::step;
+    std::set<std::size_t> out;
+    if (!exists("/run/systemd/system")) out = indices_of<step::MakeScope, step::EnterGroup>();
+    if (!exists("/sys/fs/cgroup/unified/cgroup.controllers")) out.merge(indices_of<step::EnableControllers>());
+    return out;
 }
 
 // A new kind of step needs a place in one of the plans.
@@ -472,6 +517,7 @@ TEST(SweepPlans, have_every_kind_of_step) {
         for (const Json& step : plan["steps"]) kinds.insert(step["kind"].get<std::size_t>());
     }
     if (!is_host_root()) kinds.merge(kinds_of_host_root());
+    kinds.merge(kinds_of_other_hosts());
     for (std::size_t kind = 0; kind < all; ++kind)
         EXPECT_TRUE(kinds.contains(kind)) << "no plan of the sweep has a step of kind " << kind << " of Action (src/plan/step.h)";
 }

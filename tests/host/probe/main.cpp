@@ -115,6 +115,7 @@ int main(int argc, char** argv) {
     probe::add_files(verbs);
     probe::add_calls(verbs);
     probe::add_processes(verbs);
+    probe::add_hogs(verbs);
     probe::add_terminal(verbs);
 
     struct Call {

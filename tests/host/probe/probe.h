@@ -42,6 +42,7 @@ void add_identity(Verbs& verbs);   // who the process is: ids, capabilities, nam
 void add_files(Verbs& verbs);      // what it sees of files, and what it may change
 void add_calls(Verbs& verbs);      // which system calls it may make
 void add_processes(Verbs& verbs);  // other processes, signals, orphans
+void add_hogs(Verbs& verbs);       // what wants more than it is given
 void add_terminal(Verbs& verbs);   // terminal, session, job control
 
 }  // namespace probe

@@ -296,9 +296,23 @@ Json execute(const std::string& line) {
     return WIFSIGNALED(status) ? Json("signal:" + signal_name(WTERMSIG(status))) : Json(WEXITSTATUS(status));
 }
 
+Json print(int stream, const std::string& text) {
+    const std::string line = text + "\n";
+    return outcome(write(stream, line.data(), line.size()));
+}
+
+Json print_lines(const std::string& count) {
+    for (long i = 0; i < number(count); ++i) print(STDOUT_FILENO, "line " + std::to_string(i));
+    return count;
+}
+
 }  // namespace
 
 void add_processes(Verbs& verbs) {
+    verbs["print"] = [](const std::string& text) { return print(STDOUT_FILENO, text); };
+    verbs["print-error"] = [](const std::string& text) { return print(STDERR_FILENO, text); };
+    verbs["print-lines"] = print_lines;
+    verbs["ignore"] = [](const std::string& name) { return outcome(signal(signal_number(name), SIG_IGN) == SIG_ERR ? -1 : 0); };
     verbs["procs"] = processes;
     verbs["pid"] = verbs["ppid"] = self;
     verbs["cmdline"] = command_line;

@@ -1,5 +1,8 @@
 // sandbox-sweep PROFILE REPORT plan              the plan's steps
 //               PROFILE REPORT trace             launches, and notes each event at which a launch can be made to end
+// With SANDBOX_SWEEP_LOGS=FOLDER in the environment the launches are detached ones that wait to be started (create), which they are,
+// and log there; they are removed in the end.
+//
 //               PROFILE REPORT by-name           the same, as on a kernel that takes the layers of an overlay by name alone
 //               PROFILE REPORT fail|kill N       launches; at the Nth event the launch fails, or the launcher is killed
 //               PROFILE REPORT fail|kill step K  the same before sandbox-side step K
@@ -10,11 +13,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "exec/control.h"
+#include "exec/effects.h"
 #include "exec/launch.h"
 
 namespace sandbox {
@@ -65,6 +71,27 @@ Json describe(const Plan& plan) {
     return {{"kinds", std::variant_size_v<Action>}, {"steps", steps}};
 }
 
+// A process of its own that starts the sandbox when it hears that everything is made. Returns where to announce that.
+int start_when_held(const StateRoot& root, const std::string& name) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0 || fork() != 0) return close(ends[0]), ends[1];
+    close(ends[1]);
+    char word[16];
+    if (read(ends[0], word, sizeof word) > 0) {
+        const Fd folder(open(cat(root.path(), "/", name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        static_cast<void>(ask_supervisor(folder.get(), "start").has_value());
+    }
+    _exit(0);
+}
+
+void remove_stopped(StateRoot& root, const std::string& name) {
+    auto state = root.take_crashed(name);
+    if (!state || state->directory() < 0) return;
+    std::vector<std::string> problems;
+    replay(state->directory(), problems, true);
+    if (problems.empty()) static_cast<void>(root.remove(std::move(*state)).has_value());
+}
+
 int launch(const Plan& plan, const HostFacts& facts, StateRoot& root, const Request& request, const Report& report) {
     Json events = Json::array();
     const bool by_step = request.step != ~std::size_t(0);
@@ -78,7 +105,10 @@ int launch(const Plan& plan, const HostFacts& facts, StateRoot& root, const Requ
     LaunchOptions options;
     options.watch = &watch;
     options.sync_at = request.step;
+    const bool held = plan.supervision.detached;
+    if (held) options.announce = start_when_held(root, plan.name);
     auto outcome = run_sandbox(plan, facts, root, options);
+    if (held && outcome) remove_stopped(root, plan.name);
     Json line{{"events", events}};
     if (outcome) {
         line["exit_code"] = outcome->exit_code;
@@ -102,7 +132,13 @@ int sweep(const std::string& profile, const Report& report, bool only_plan, cons
     if (request.layers_by_name) facts->overlay_layer_fds = facts->overlay_layer_strings = false;
     const Diagnostics problems = check_against_host(loaded->profile, *facts);
     if (has_errors(problems)) return print(problems, loaded->sources), exit_usage;
-    const Plan plan = make_plan(loaded->profile, *facts, caller_context());
+    CallerContext caller = caller_context();
+    if (const char* logs = std::getenv("SANDBOX_SWEEP_LOGS")) {
+        caller.detached = caller.hold = true;
+        caller.log_folder = logs;
+        for (bool& terminal : caller.terminal) terminal = false;
+    }
+    const Plan plan = make_plan(loaded->profile, *facts, caller);
     if (only_plan) return report.write_line(describe(plan)) ? 0 : 1;
     auto root = open_state(true);
     if (!root) return print(root.error()), exit_usage;
