@@ -229,7 +229,7 @@ int start_again(const std::string& name) {
     flags.detach = flags.quiet = true;
     auto prepared = prepare(options, flags);
     if (!prepared) return exit_launcher;
-    auto state = root->take_crashed(name);
+    auto state = root->take_over(name);
     if (!state) return print(state.error()), exit_launcher;
     if (state->directory() < 0) {
         print(Error{cat("sandbox ", quote(name), " is in use by another command"), "try again", 0, {}, {}});

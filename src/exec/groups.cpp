@@ -16,7 +16,7 @@ namespace {
 
 // Marks on groups that we made ("making", then "ready") and the controllers that we had the root hand out. They live as long as the
 // group, and are seen by every launcher.
-constexpr const char* mark_name = "user.sandbox";
+constexpr const char *mark_name = "user.sandbox", *half_made_name = "user.sandbox.making";
 constexpr std::string_view making = "making", ready = "ready";
 constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr int most_attempts = 1000;
@@ -38,10 +38,13 @@ Status lock(int group, int how) {
     return {};
 }
 
+Fields as_identity(const struct stat& info) {
+    return {{"device", std::to_string(info.st_dev)}, {"inode", std::to_string(info.st_ino)}};
+}
+
 Fields identity_of(int group) {
     struct stat info {};
-    if (fstat(group, &info) != 0) return {};
-    return {{"device", std::to_string(info.st_dev)}, {"inode", std::to_string(info.st_ino)}};
+    return fstat(group, &info) == 0 ? as_identity(info) : Fields();
 }
 
 bool is_at(int group, const std::string& path) {
@@ -104,15 +107,49 @@ Status set_up(int group, const step::ShareGroup& what) {
     return set_mark(group, ready);
 }
 
+// Its maker was killed before it could mark it; it had said on the tree what it was about to make.
+bool is_half_made(int tree, int group, const std::string& path) {
+    if (!mark_of(group).empty()) return false;
+    char text[4096];
+    const ssize_t size = fgetxattr(tree, half_made_name, text, sizeof text);
+    return size > 0 && std::string_view(text, static_cast<std::size_t>(size)) == path;
+}
+
+// The group, made and marked if it was missing. Under a lock of the tree, so that nobody sees it made and without its mark, which
+// would be somebody else's.
+Result<Fd> open_shared(const step::ShareGroup& what) {
+    const Fd tree(open(what.tree.c_str(), folder_flags));
+    if (!tree) return fail_errno(quote(what.tree), errno);
+    if (auto locked = lock(tree.get(), LOCK_EX); !locked) return pass(locked);
+    Fd group(open(what.path.c_str(), folder_flags));
+    if (group && !is_half_made(tree.get(), group.get(), what.path)) return group;
+    if (!group) {
+        fsetxattr(tree.get(), half_made_name, what.path.data(), what.path.size(), 0);
+        if (mkdir(what.path.c_str(), 0755) != 0 && errno != ENOENT) return fail_errno(cat("make the group ", quote(what.path)), errno);
+        group.reset(open(what.path.c_str(), folder_flags));
+    }
+    if (group)
+        if (auto marked = set_mark(group.get(), making); !marked) return pass(marked);
+    fremovexattr(tree.get(), half_made_name);
+    return group;
+}
+
+// Whether it is there and nobody's of ours.
+Result<bool> is_foreign(const step::ShareGroup& what) {
+    const Fd tree(open(what.tree.c_str(), folder_flags));
+    if (!tree) return fail_errno(quote(what.tree), errno);
+    if (auto locked = lock(tree.get(), LOCK_EX); !locked) return pass(locked);
+    const Fd found(open(what.path.c_str(), folder_flags));
+    return found && mark_of(found.get()).empty() && !is_half_made(tree.get(), found.get(), what.path);
+}
+
 // Holding it shared. Whoever finds it half made, because its maker died, makes it whole.
 Result<Fd> take_shared(const step::ShareGroup& what) {
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
-        const bool made = mkdir(what.path.c_str(), 0755) == 0;
-        if (!made && errno != EEXIST) return fail_errno(cat("make the group ", quote(what.path)), errno);
-        Fd group(open(what.path.c_str(), folder_flags));
+        auto opened = open_shared(what);
+        if (!opened) return opened;
+        Fd group = std::move(*opened);
         if (!group) continue;
-        if (made)
-            if (auto marked = set_mark(group.get(), making); !marked) return pass(marked);
         if (mark_of(group.get()) == making) {
             if (auto locked = lock(group.get(), LOCK_EX); !locked) return pass(locked);
             if (is_at(group.get(), what.path) && mark_of(group.get()) == making)
@@ -137,9 +174,10 @@ Result<Fd> share_group(Recorder& recorder, const step::ShareGroup& what) {
             if (auto enabled = enable(group.get(), what.enable, what.path); !enabled) return pass(enabled);
         return identity_of(group.get());
     };
-    const Fd found(open(what.path.c_str(), folder_flags));
-    if (found && mark_of(found.get()).empty()) {
-        // Somebody else's: used, never removed.
+    auto foreign = is_foreign(what);
+    if (!foreign) return pass(foreign);
+    if (*foreign) {
+        // Used, never removed.
         if (auto used = use(); !used) return pass(used);
         return group;
     }
@@ -190,7 +228,7 @@ Status undo_enable_controllers(const JournalEntry& entry) {
     return fremovexattr(root.get(), mark_name) == 0 || errno == ENODATA ? Status() : fail_errno(quote(path), errno);
 }
 
-Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset) {
+Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, bool freezes) {
     Fd group;
     auto done = recorder.carry_out({"remove-group", {{"path", path}}}, [&]() -> Result<Fields> {
         if (mkdir(path.c_str(), 0755) != 0)
@@ -204,6 +242,7 @@ Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset) 
             if (auto filled = fill_cpuset(group.get(), parent.get()); !filled) return pass(filled, quote(path));
         }
         // Frozen from above: whoever enters would hang.
+        if (!freezes) return identity_of(group.get());
         const auto state = read_group(group.get(), "freezer.parent_freezing");
         if ((state && trim(*state) == "1") || group_number(group.get(), "cgroup.events", "frozen").value_or(0) == 1)
             return fail(cat("the group above ", quote(path), " is frozen"), "thaw it, or take another parent");
@@ -216,9 +255,11 @@ Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset) 
 Status undo_make_group(const JournalEntry& entry) {
     const std::string path(field(entry.undo.fields, "path"));
     if (normal_path(path) != path || path == "/") return fail("the record of a control group is damaged");
-    const Fd group(open(path.c_str(), folder_flags));
-    if (!group) return errno == ENOENT ? Status() : fail_errno(quote(path), errno);
-    if (!entry.identity.empty() && identity_of(group.get()) != entry.identity) return {};
+    struct stat info {};
+    if (lstat(path.c_str(), &info) != 0) return errno == ENOENT ? Status() : fail_errno(quote(path), errno);
+    if (!entry.identity.empty() && as_identity(info) != entry.identity) return {};
+    // Its processes have mostly gone with their first one.
+    if (rmdir(path.c_str()) == 0) return {};
     return remove_group(path);
 }
 

@@ -13,7 +13,8 @@ namespace sandbox {
 [[nodiscard]] Result<Fd> share_group(Recorder& recorder, const step::ShareGroup& what);
 [[nodiscard]] Status enable_controllers(Recorder& recorder, const step::EnableControllers& what);
 // A new group at the path: exclusively made, never adopted (a frozen one hangs whoever enters it).
-[[nodiscard]] Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset);
+// `freezes`: its controllers can freeze, so the one above may have.
+[[nodiscard]] Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, bool freezes);
 // To the host's ids of the sandbox's root.
 [[nodiscard]] Status delegate_group(int group, bool v2, std::uint32_t uid, std::uint32_t gid);
 

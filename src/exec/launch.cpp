@@ -69,6 +69,17 @@ std::string random_id() {
     return out;
 }
 
+// Whoever cleans up after a crashed sandbox may be killed too, between our own look and now.
+Result<SandboxState> create_state(StateRoot& root, const std::string& name) {
+    auto state = root.create(name);
+    for (int attempt = 0; !state && state.error().number == EEXIST && attempt < 3; ++attempt) {
+        if (is_at_rest(root, name)) return state;
+        if (auto cleaned = collect_garbage(root); !cleaned || !cleaned->problems.empty()) return state;
+        state = root.create(name);
+    }
+    return state;
+}
+
 class Launch {
    public:
     Launch(const Plan& plan, StateRoot& root, Presence& presence, const LaunchOptions& options, Fd& announce, const std::string& program,
@@ -152,7 +163,7 @@ class Launch {
         if (again) {
             presence_.begin_again(id_);
         } else {
-            auto state = taken_over ? Result<SandboxState>(std::move(**options_.state)) : root_.create(plan_.name);
+            auto state = taken_over ? Result<SandboxState>(std::move(**options_.state)) : create_state(root_, plan_.name);
             if (!state) return pass(state);
             if (taken_over) options_.state->reset();
             const int folder = state->directory();
@@ -348,7 +359,7 @@ class Launch {
     Status run(const step::MakeGroup& s) {
         Recorder r = recorder();
         const std::string path = real_path(s.path);
-        auto group = make_group(r, path, s.cpuset);
+        auto group = make_group(r, path, s.cpuset, s.tasks == no_slot || std::ranges::count(s.controllers, "freezer") != 0);
         if (!group) return pass(group);
         if (s.tasks != no_slot) {
             slot(s.tasks).reset(openat(group->get(), "tasks", O_WRONLY | O_CLOEXEC));

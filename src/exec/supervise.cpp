@@ -512,8 +512,6 @@ class Supervisor {
         outcome.memory_peak_bytes = groups.memory_peak().value_or(outcome.memory_peak_bytes);
         outcome.pids_peak = groups.pids_peak();
         outcome.oom_kills = groups.oom_kills();
-        if (const auto used = groups.cpu_time(); used && outcome.user_s + outcome.system_s == 0)
-            outcome.user_s = static_cast<double>(*used) / 1e9;
         if (outcome.reason == "timeout" || outcome.exit_code == 0) return;
         if (outcome.oom_kills.value_or(0) > 0 || out_of_memory_)
             outcome.reason = "oom";

@@ -149,7 +149,7 @@ struct GroupValue {
 // A group above, used by every sandbox that names it, made by the first and removed by the last (never one that was there).
 // Its limits are set by who makes it; who finds others there fails.
 struct ShareGroup {
-    std::string path;
+    std::string path, tree;  // tree: where the hierarchy is mounted
     bool v2;
     std::vector<std::string> enable;  // v2: controllers for the groups below
     std::vector<GroupValue> values;

@@ -2,12 +2,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
+#include <tuple>
 #include <utility>
 
 #include "base/text.h"
@@ -223,16 +226,51 @@ Result<StateRoot> StateRoot::open_existing(std::string path) {
     return root;
 }
 
+namespace {
+
+// What is in the lock file: nothing while a supervisor has it, this while somebody takes back what a dead one left.
+constexpr std::string_view cleaning = "cleaning";
+
+bool is_being_cleaned(int root, const std::string& name) {
+    const Fd file(::openat(root, cat(name, "/", lock_name).c_str(), file_flags));
+    char text[16];
+    const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;
+    return size > 0 && std::string_view(text, static_cast<std::size_t>(size)) == cleaning && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
+// Whether the one that has the lock has shown itself and lives. A launcher that is killed in the middle of a clone leaves its lock
+// to the child for the moment until that executes.
+bool is_supervised(int root, const std::string& name) {
+    const Fd folder(::openat(root, name.c_str(), folder_flags));
+    const auto status = folder ? read_status(folder.get()) : Result<SandboxStatus>(fail("gone"));
+    return status && ::kill(status->supervisor, 0) == 0;
+}
+
+void nap() {
+    const timespec five_milliseconds{0, 5'000'000};
+    ::nanosleep(&five_milliseconds, nullptr);
+}
+
+}  // namespace
+
 Result<SandboxState> StateRoot::create(const std::string& name) {
     if (!valid_name(name))
         return fail(cat(quote(name), " is not a name of a sandbox"),
                     "up to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or a digit");
-    auto held = lock(true);
-    if (!held) return pass(held);
-    auto made = make_sandbox(name);
-    if (!made)
-        if (auto removed = remove_root(); !removed) made.error().also.push_back(removed.error().message);
-    return made;
+    // Another command may be cleaning up after an earlier sandbox of this name; half a minute is more than any undo waits.
+    constexpr int most_naps = 6000, naps_for_a_status = 400;
+    for (int naps = 0;; ++naps) {
+        auto held = lock(true);
+        if (!held) return pass(held);
+        auto made = make_sandbox(name);
+        const bool taken = !made && made.error().number == EBUSY;
+        const bool wait = taken && ((naps < most_naps && is_being_cleaned(root_.get(), name)) ||
+                                    (naps < naps_for_a_status && !is_supervised(root_.get(), name)));
+        if (!made && !wait)
+            if (auto removed = remove_root(); !removed) made.error().also.push_back(removed.error().message);
+        if (!wait) return made;
+        nap();
+    }
 }
 
 Result<SandboxState> StateRoot::make_sandbox(const std::string& name) {
@@ -257,6 +295,12 @@ Result<SandboxState> StateRoot::make_sandbox(const std::string& name) {
 }
 
 Result<SandboxState> StateRoot::take_crashed(const std::string& name) {
+    return take(name, cleaning);
+}
+
+Result<SandboxState> StateRoot::take_over(const std::string& name) { return take(name, {}); }
+
+Result<SandboxState> StateRoot::take(const std::string& name, std::string_view purpose) {
     if (!valid_name(name)) return fail(cat(quote(name), " is not a name of a sandbox"));
     auto held = lock(false);
     if (!held) return pass(held);
@@ -270,6 +314,8 @@ Result<SandboxState> StateRoot::take_crashed(const std::string& name) {
     auto file = take_lock(folder.get(), O_CREAT);
     if (!file) return pass(file, quote(path));
     if (!*file) return SandboxState(name, {}, {});
+    std::ignore = ::ftruncate(file->get(), 0);
+    std::ignore = ::pwrite(file->get(), purpose.data(), purpose.size(), 0);
     return SandboxState(name, std::move(folder), std::move(*file));
 }
 

@@ -57,7 +57,10 @@ class StateRoot {
     // (lock held; number EBUSY), or by one that crashed (gc must run first; number EEXIST).
     Result<SandboxState> create(const std::string& name);
     // Takes over the folder of a crashed sandbox; a value without directory (-1) when it runs (lock held) or is gone.
+    // Whoever wants to make one of that name waits as long as the folder is held so.
     Result<SandboxState> take_crashed(const std::string& name);
+    // The same for one that has stopped, to run again.
+    Result<SandboxState> take_over(const std::string& name);
     // The folder of a sandbox (without descriptor: there is none), and whether a supervisor holds its lock.
     struct Seen {
         Fd directory;
@@ -85,6 +88,7 @@ class StateRoot {
 
    private:
     class Held;
+    Result<SandboxState> take(const std::string& name, std::string_view purpose);
     explicit StateRoot(std::string path) : path_(std::move(path)) {}
     [[nodiscard]] std::string leaf() const;
     Status open_parent();
