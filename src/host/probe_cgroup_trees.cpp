@@ -121,7 +121,8 @@ void describe_layout(HostFacts& facts) {
 
 // /proc/self/cgroup has a line "ID:CONTROLLERS:PATH" for each hierarchy; the unified one is "0::PATH" (cgroups(7)).
 void probe_cgroup_trees(HostFacts& facts, bool with_files) {
-    for (const std::string_view line : split(read_file("/proc/self/cgroup").value_or(""), '\n')) {
+    const std::string own = read_file("/proc/self/cgroup").value_or("");
+    for (const std::string_view line : split(own, '\n')) {
         const auto first = line.find(':'), second = line.find(':', first + 1);
         if (first == std::string_view::npos || second == std::string_view::npos) continue;
         const std::string controllers(line.substr(first + 1, second - first - 1));
