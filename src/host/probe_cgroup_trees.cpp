@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "host/parts.h"
@@ -64,6 +66,11 @@ std::vector<std::string> files_of_groups(const std::string& mount) {
 
 std::string line_of(const std::string& path) { return std::string(trim(read_file(path.c_str()).value_or(""))); }
 
+std::optional<std::uint32_t> owner_of(const std::string& path) {
+    struct stat info {};
+    return ::stat(path.c_str(), &info) == 0 ? std::optional(info.st_uid) : std::nullopt;
+}
+
 void look_at_files(CgroupFact& group) {
     const bool v1 = group.version == CgroupVersion::v1;
     group.files = files_of_groups(group.mount);
@@ -86,12 +93,19 @@ void add_v1(HostFacts& facts, const std::string& controllers, bool with_files) {
     facts.cgroups.push_back(std::move(group));
 }
 
+// What a user's own systemd has been given to hand out (Delegate= of user@.service) is less than what the tree has.
+std::vector<std::string> controllers_for(const HostFacts& facts, const std::string& mount) {
+    const std::string own = cat(mount, "/user.slice/user-", facts.uid, ".slice/user@", facts.uid, ".service");
+    const bool user = facts.uid != 0 && ::access(own.c_str(), F_OK) == 0;
+    return words(line_of(cat(user ? own : mount, "/cgroup.controllers")), ' ');
+}
+
 void add_v2(HostFacts& facts, bool with_files) {
     CgroupFact group;
     group.version = CgroupVersion::v2;
     group.mount = find_v2();
     if (group.mount.empty()) return;
-    group.controllers = words(line_of(cat(group.mount, "/cgroup.controllers")), ' ');
+    group.controllers = controllers_for(facts, group.mount);
     group.enabled = words(line_of(cat(group.mount, "/cgroup.subtree_control")), ' ');
     group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
     // Only the true root has no type (cgroups(7)), and only it may have processes beside groups with controllers.
@@ -100,11 +114,12 @@ void add_v2(HostFacts& facts, bool with_files) {
     facts.cgroups.push_back(std::move(group));
 }
 
-// As sd_booted(3) finds out. An ordinary user has a manager of its own, behind a bus of its own.
+// As sd_booted(3) finds out. An ordinary user has a manager of its own, behind a bus of its own. The socket of a bus that will know
+// the caller is the caller's: to root of a user namespace, the machine's belongs to nobody.
 void look_for_systemd(HostFacts& facts) {
     facts.systemd = ::access("/run/systemd/system", F_OK) == 0;
     const std::string bus = facts.uid == 0 ? "/run/dbus/system_bus_socket" : cat("/run/user/", facts.uid, "/bus");
-    facts.systemd_delegates = facts.systemd && ::access(bus.c_str(), W_OK) == 0;
+    facts.systemd_delegates = facts.systemd && ::access(bus.c_str(), W_OK) == 0 && owner_of(bus) == facts.uid;
 }
 
 // As arrange_cgroups has it, from the trees alone.
