@@ -73,7 +73,7 @@ GroupPlace by_files(const HostFacts& facts) {
 
 GroupPlace by_systemd(const HostFacts& facts) {
     if (!facts.systemd) return {GroupWay::unavailable, "this machine's process 1 is not systemd", "say cgroup: {manager: fs}"};
-    if (!unified_tree(facts)) return {GroupWay::unavailable, "systemd's scopes are used with cgroup v2 alone", "say cgroup: {manager: fs}"};
+    if (!is_pure_v2(facts)) return {GroupWay::unavailable, "systemd's scopes are used with cgroup v2 alone", "say cgroup: {manager: fs}"};
     if (!facts.systemd_delegates)
         return {GroupWay::unavailable, facts.uid == 0 ? "the system's bus does not answer" : "there is no bus of the user's own systemd",
                 facts.uid == 0 ? "start dbus, or say cgroup: {manager: fs}" : "log in through a session, or: loginctl enable-linger"};
