@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "exec/groups.h"
 #include "exec/helper.h"
+#include "exec/scope.h"
 #include "kernel/process.h"
 
 namespace sandbox {
@@ -336,6 +337,7 @@ struct UndoKind {
 };
 constexpr UndoKind kinds[] = {{"remove-group", undo_make_group, "removed the group"},
                               {"leave-group", undo_share_group, "left the group"},
+                              {"stop-scope", undo_make_scope, "stopped"},
                               {"restore-controllers", undo_enable_controllers, "took back the controllers of"},
                               {"remove-logs", undo_logs, "removed the logs"},
                               {"run-hook", undo_hook, "ran the hook"},

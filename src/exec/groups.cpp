@@ -228,6 +228,12 @@ Status undo_enable_controllers(const JournalEntry& entry) {
     return fremovexattr(root.get(), mark_name) == 0 || errno == ENODATA ? Status() : fail_errno(quote(path), errno);
 }
 
+Status hand_down(const step::HandDown& what) {
+    const Fd group(open(what.path.c_str(), folder_flags));
+    if (!group) return fail_errno(quote(what.path), errno);
+    return enable(group.get(), what.controllers, what.path);
+}
+
 Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, bool freezes) {
     Fd group;
     auto done = recorder.carry_out({"remove-group", {{"path", path}}}, [&]() -> Result<Fields> {

@@ -12,6 +12,8 @@ namespace sandbox {
 // removes it, unless somebody is just coming).
 [[nodiscard]] Result<Fd> share_group(Recorder& recorder, const step::ShareGroup& what);
 [[nodiscard]] Status enable_controllers(Recorder& recorder, const step::EnableControllers& what);
+// For the groups below it; what is handed out already stays so.
+[[nodiscard]] Status hand_down(const step::HandDown& what);
 // A new group at the path: exclusively made, never adopted (a frozen one hangs whoever enters it).
 // `freezes`: its controllers can freeze, so the one above may have.
 [[nodiscard]] Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, bool freezes);

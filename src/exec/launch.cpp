@@ -382,12 +382,15 @@ class Launch {
     }
     Status run(const step::MakeScope& s) {
         Recorder r = recorder();
-        auto scope = make_scope(r, real_path(s.unit), s.user, child_.pid);
+        step::MakeScope what = s;
+        what.unit = real_path(s.unit);
+        auto scope = make_scope(r, what, child_.pid);
         if (!scope) return pass(scope);
         scope_ = std::move(*scope);
         return {};
     }
     Status run(const step::EnterGroup& s) { return write_group(slot(s.group).get(), "cgroup.procs", std::to_string(child_.pid)); }
+    Status run(const step::HandDown& s) { return hand_down({real_path(s.path), s.controllers}); }
     Status run(const step::Spawn& s) {
         SpawnRequest request;
         if (s.group != no_slot) request.group = slot(s.group).get();

@@ -192,11 +192,15 @@ void plan_scope_way(Context& c, const Wanted& wanted) {
     const std::string unit = cat("sandbox-", c.plan.name, "-<id>.scope");
     c.clone.push_back(host_step("cgroup.scope", c.profile.cgroup.manager.at,
                                 cat("have systemd make the scope ", unit, user ? " for the user" : ""), "have systemd stop it",
-                                step::MakeScope{unit, user}));
-    const auto enable = by_name(tree, needed_in(tree, wanted.limits, c.facts));
+                                step::MakeScope{unit, tree.mount, user}));
+    auto controllers = needed_in(tree, wanted.limits, c.facts);
+    const auto enable = by_name(tree, controllers);
     const Slot group = c.slot();
-    make(c, c.clone, tree, "<scope>/payload", enable, group, no_slot);
+    make(c, c.clone, tree, "<scope>/payload", std::move(controllers), group, no_slot);
     c.clone.push_back(host_step("cgroup.enter", {}, "move the first process into it", {}, step::EnterGroup{group}));
+    if (!enable.empty())
+        c.clone.push_back(host_step("cgroup.enable", {}, cat("have the scope hand out ", join(enable, ", ")), {},
+                                    step::HandDown{"<scope>", enable}));
     fill(c, c.clone, tree, wanted, group);
 }
 

@@ -189,11 +189,17 @@ struct FilterDevices {
 // A transient scope around the child (org.freedesktop.systemd1(5)), and a group of ours in it.
 struct MakeScope {
     std::string unit;
-    bool user;  // of the caller's own systemd
+    std::string mount;  // of the tree it is in
+    bool user;          // of the caller's own systemd
 };
 struct EnterGroup {
     Slot group;
 };  // the child, by the launcher
+// v2: controllers that the scope hands out to the groups in it. It must have no process of its own by then (cgroups(7)), and goes with them.
+struct HandDown {
+    std::string path;
+    std::vector<std::string> controllers;
+};
 struct WriteIdMap {
     std::vector<IdMapRange> uid, gid;
     bool helpers;
@@ -387,7 +393,7 @@ using Action = std::variant<
     step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree, step::OpenFile,
     step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget, step::HostFilesystem, step::BuildDev,
     step::RawTerminal, step::MakeLogFolder, step::LogPipe, step::RunHook, step::ArmHook, step::Hold, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
-    step::FilterDevices, step::MakeScope, step::EnterGroup, step::JoinGroups, step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
+    step::FilterDevices, step::MakeScope, step::EnterGroup, step::HandDown, step::JoinGroups, step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
     step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
     step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,
     step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,

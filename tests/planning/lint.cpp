@@ -60,6 +60,7 @@ struct Use {
     void operator()(const step::FilterDevices& s) { needs = {s.group}; }
     void operator()(const step::MakeScope&) { lasting = true; }
     void operator()(const step::EnterGroup& s) { needs = {s.group}; }
+    void operator()(const step::HandDown&) {}
     void operator()(const step::JoinGroups& s) { needs = s.tasks; }
     void operator()(const step::OwnCgroupNamespace&) {}
     void operator()(const step::IdmapTree& s) { needs = {s.slot}; }
@@ -246,6 +247,8 @@ class Linter {
         before<step::OwnCgroupNamespace, step::Pivot>("the cgroup namespace", "pivot");
         before<step::MakeScope, step::MakeGroup>("the scope", "the group in it");
         before<step::EnterGroup, step::Release>("entering the group", "release");
+        before<step::EnterGroup, step::HandDown>("leaving the scope itself", "its handing out of controllers");
+        before<step::HandDown, step::SetGroup>("the scope's handing out of controllers", "limits");
         before<step::SetGroup, step::Release>("limits", "release");
         before<step::FilterDevices, step::Release>("the device filter", "release");
         before<step::LeaseIds, step::WriteIdMap>("the id lease", "the id maps");
