@@ -59,6 +59,8 @@ void end_tree(const Child& child) {
     if (!init.running && sys::call(SYS_read, init.exec_pipe, sys::ptr(&error), sizeof error) == sizeof error)
         send_record(init.child, RecordKind::exec_failed, 0, error, 0);
     send_record(init.child, RecordKind::exited, 0, 0, status);
+    Record record;
+    while (init.child.program->init_flags & init_waits) receive_record(init.child, record, nullptr, 0);  // leaves when that is gone
     finish(init, 0);
 }
 

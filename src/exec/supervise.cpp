@@ -109,7 +109,9 @@ class Supervisor {
             hear_requests();
         for (std::size_t i = 0; i < w_.pumps.size() && fixed + 2 * i + 1 < polls.size(); ++i)
             move_bytes(w_.pumps[i], polls[fixed + 2 * i].revents, polls[fixed + 2 * i + 1].revents);
-        if (polls[0].revents) ended_ = true;
+        if (!polls[0].revents) return {};
+        read_counts();
+        ended_ = true;
         return {};
     }
 
@@ -140,7 +142,7 @@ class Supervisor {
             case RecordKind::ready: begin(); return {};
             case RecordKind::running: run_on(r.detail); return {};
             case RecordKind::exec_failed: return command_failure(w_.plan, r.error);
-            case RecordKind::exited: payload_status_ = r.detail; return {};
+            case RecordKind::exited: payload_ended(r.detail); return {};
             case RecordKind::go:
             case RecordKind::signal: break;
         }
@@ -505,19 +507,40 @@ class Supervisor {
         return outcome;
     }
 
-    // What the groups have counted, before they are removed. A payload that failed after a fork was denied, or after a process of it
-    // was killed for want of memory, has failed of that, as far as anybody can tell.
-    void count(Outcome& outcome) const {
+    // Init is still there; when the last process of a scope has gone, systemd removes the groups in it and what they have counted.
+    void payload_ended(int status) {
+        payload_status_ = status;
+        if (!w_.plan.supervision.scope) return;
+        read_counts();
+        shutdown(w_.socket, SHUT_WR);
+    }
+
+    // What a group that is gone does not say any more stays as it was.
+    void read_counts() {
+        const auto keep = [](std::optional<std::uint64_t>& kept, std::optional<std::uint64_t> now) { kept = now ? now : kept; };
         const GroupSet& groups = w_.groups;
-        outcome.memory_peak_bytes = groups.memory_peak().value_or(outcome.memory_peak_bytes);
-        outcome.pids_peak = groups.pids_peak();
-        outcome.oom_kills = groups.oom_kills();
+        keep(counts_.memory_peak, groups.memory_peak());
+        keep(counts_.pids_peak, groups.pids_peak());
+        keep(counts_.oom_kills, groups.oom_kills());
+        keep(counts_.pids_denied, groups.pids_denied());
+    }
+
+    // A payload that failed after a fork was denied, or after a process of it was killed for want of memory, has failed of that, as far as
+    // anybody can tell.
+    void count(Outcome& outcome) const {
+        outcome.memory_peak_bytes = counts_.memory_peak.value_or(outcome.memory_peak_bytes);
+        outcome.pids_peak = counts_.pids_peak;
+        outcome.oom_kills = counts_.oom_kills;
         if (outcome.reason == "timeout" || outcome.exit_code == 0) return;
         if (outcome.oom_kills.value_or(0) > 0 || out_of_memory_)
             outcome.reason = "oom";
-        else if (outcome.reason == "exit" && groups.pids_denied().value_or(0) > 0)
+        else if (outcome.reason == "exit" && counts_.pids_denied.value_or(0) > 0)
             outcome.reason = "pids";
     }
+
+    struct Counts {
+        std::optional<std::uint64_t> memory_peak, pids_peak, oom_kills, cpu_time, pids_denied;
+    };
 
     Supervised& w_;
     double started_;
@@ -527,6 +550,7 @@ class Supervisor {
     bool held_ = false, out_of_memory_ = false;
     bool socket_open_ = true, ended_ = false, ready_ = false, timed_out_ = false, hung_up_ = false;
     std::optional<int> payload_status_;
+    Counts counts_;
     std::optional<Error> failure_;
 
     static Status step_failure(const Step* step, const Record& record) {

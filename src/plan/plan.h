@@ -38,6 +38,7 @@ struct Supervision {
     std::int64_t cpu_time = 0;  // nanoseconds, 0: no limit
     bool oom_group = false;     // out of memory: all of it is killed (cgroup v1; v2 does it itself)
     bool oom_pause = false;     // out of memory: it is paused, and said
+    bool scope = false;         // systemd removes its group with its last process: what that has counted is read before
     bool detached = false;      // it lives on when the command has returned
     Restart restart{};
     std::optional<Healthcheck> health{};

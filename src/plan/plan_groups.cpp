@@ -187,6 +187,7 @@ void plan_files_way(Context& c, step::Spawn& spawn, const Wanted& wanted) {
 // systemd puts the child's process into a scope of its own; inside it the tree is ours (Delegate=yes), and limits are set on a
 // group below it, because the scope's own files stay systemd's.
 void plan_scope_way(Context& c, const Wanted& wanted) {
+    c.plan.supervision.scope = true;
     const CgroupFact& tree = *unified_tree(c.facts);
     const bool user = c.facts.uid != 0;
     const std::string unit = cat("sandbox-", c.plan.name, "-<id>.scope");

@@ -114,6 +114,14 @@ TEST_P(GroupsV2, limit_processor_time) {
     EXPECT_LT(used, 0.3 * wall + 0.2) << result;
 }
 
+// systemd removes the groups of a scope with its last process.
+TEST_P(GroupsV2, say_what_they_have_counted) {
+    for (int launch = 0; launch < 20; ++launch) {
+        const Json result = result_of("", {"/bin/true"});
+        for (const char* what : {"memory_peak_bytes", "oom_kills"}) EXPECT_TRUE(result[what].is_number()) << result;
+    }
+}
+
 TEST_P(GroupsV2, are_the_root_of_the_sandboxs_own_cgroup_namespace) {
     const Ended ended = run_sandbox(profile(""), {"/bin/cat", "/proc/self/cgroup"}, patient());
     EXPECT_EQ(ended.out, "0::/\n") << ended;
