@@ -262,6 +262,18 @@ TEST_F(Effects, AProcessIsEnded) {
     EXPECT_EQ(sandbox::testing::wait_for(child), -SIGKILL);
 }
 
+TEST(Undo, of_a_scope_that_is_gone_is_success_and_of_another_unit_is_refused) {
+    const auto undo = [](const char* unit, Fields identity) {
+        return run_undo({1, "cgroup.scope", {"stop-scope", {{"unit", unit}, {"user", "yes"}}}, true, false, std::move(identity)});
+    };
+    EXPECT_TRUE(undo("sandbox-test-00000000.scope", {}));
+    EXPECT_TRUE(undo("sandbox-test-00000000.scope", {{"path", "/sys/fs/cgroup/nowhere/sandbox-test-00000000.scope"}}));
+    EXPECT_FALSE(undo("init.scope", {}));
+    EXPECT_FALSE(undo("sandbox-test/../init.scope", {}));
+    EXPECT_FALSE(undo("sandbox-test-00000000.scope", {{"path", "/sys/fs/cgroup/system.slice"}}));
+    EXPECT_FALSE(undo("sandbox-test-00000000.scope", {{"path", "/sys/fs/cgroup/../sandbox-test-00000000.scope"}}));
+}
+
 TEST_F(Effects, AnUnknownUndoIsSaid) {
     const Status undone = run_undo({1, "x", {"fly-to-the-moon", {}}, true, false, {}});
     ASSERT_FALSE(undone);
