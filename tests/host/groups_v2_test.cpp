@@ -201,10 +201,10 @@ TEST_P(GroupsV2, limit_how_a_device_is_used) {
     LEFT_OUT_UNLESS(is_host_root(), "only root of the machine filters devices");
     for (const char* ids : {"host", "auto"}) {
         SCOPED_TRACE(ids);
-        Json seen = probe_in_sandbox(profile(cat("id_map: ", ids, "\ndevices: [{path: /dev/loop-control, access: r}]\n")),
-                                     {"open-read:/dev/loop-control", "open-write:/dev/loop-control"}, patient());
-        EXPECT_EQ(seen["open-read:/dev/loop-control"], "ok");
-        EXPECT_EQ(seen["open-write:/dev/loop-control"], "EPERM");
+        Json seen = probe_in_sandbox(profile(cat("id_map: ", ids, "\ndevices: [{path: /dev/zero, target: /dev/narrow, access: r}]\n")),
+                                     {"open-read:/dev/narrow", "open-write:/dev/narrow"}, patient());
+        EXPECT_EQ(seen["open-read:/dev/narrow"], "ok");
+        EXPECT_EQ(seen["open-write:/dev/narrow"], "EPERM");
     }
     EXPECT_EQ(ours(), "");
 }
