@@ -499,7 +499,7 @@ std::set<std::size_t> kinds_of_host_root() {
 std::set<std::size_t> kinds_of_other_hosts() {
     namespace step = sandbox::step;
     std::set<std::size_t> out;
-    if (!exists("/run/systemd/system")) out = indices_of<step::MakeScope, step::EnterGroup>();
+    if (!exists("/run/systemd/system")) out = indices_of<step::MakeScope, step::EnterGroup, step::HandDown>();
     if (!exists("/sys/fs/cgroup/unified/cgroup.controllers")) out.merge(indices_of<step::EnableControllers>());
     return out;
 }
