@@ -546,15 +546,13 @@ Status run_undo(const JournalEntry& entry) {
     return fail(cat("the journal names an undo this version does not know: ", quote(entry.undo.kind)));
 }
 
-std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems, bool everything) {
+namespace {
+
+// Should this process be killed too, the next one starts from here; without a journal it repeats, which is harmless.
+std::vector<std::string> replay_entries(const std::vector<JournalEntry>& entries, Journal* journal, std::vector<std::string>& problems,
+                                        bool everything) {
     std::vector<std::string> undone;
-    auto contents = read_journal(state_directory);
-    if (!contents) {
-        if (contents.error().number != ENOENT) problems.push_back(contents.error().message);
-        return undone;
-    }
-    auto journal = Journal::open(state_directory);
-    for (auto entry = contents->entries.rbegin(); entry != contents->entries.rend(); ++entry) {
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
         if (entry->undone || entry->undo.kind.empty() || (!everything && is_kept(*entry))) continue;
         if (auto done = run_undo(*entry); !done) {
             problems.push_back(
@@ -562,10 +560,26 @@ std::vector<std::string> replay(int state_directory, std::vector<std::string>& p
             continue;
         }
         undone.push_back(entry->step);
-        // Should this process be killed too, the next one starts from here; without a journal it repeats, which is harmless.
         if (journal) static_cast<void>(journal->undone(entry->number));
     }
     return undone;
+}
+
+}  // namespace
+
+std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems, bool everything) {
+    auto contents = read_journal(state_directory);
+    if (!contents) {
+        if (contents.error().number != ENOENT) problems.push_back(contents.error().message);
+        return {};
+    }
+    auto journal = Journal::open(state_directory);
+    return replay_entries(contents->entries, journal ? &*journal : nullptr, problems, everything);
+}
+
+std::vector<std::string> replay(Journal& journal, std::vector<std::string>& problems, bool everything) {
+    const std::vector<JournalEntry> entries = journal.entries();
+    return replay_entries(entries, &journal, problems, everything);
 }
 
 }  // namespace sandbox

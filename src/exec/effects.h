@@ -54,5 +54,7 @@ Status make_terminal_raw(Recorder& recorder);
 // gets what could not be.
 // Entries that are kept until the sandbox is removed only when `everything` is asked for.
 std::vector<std::string> replay(int state_directory, std::vector<std::string>& problems, bool everything);
+// The same from what the writer of the journal remembers: its file may be damaged or gone.
+std::vector<std::string> replay(Journal& journal, std::vector<std::string>& problems, bool everything);
 
 }  // namespace sandbox

@@ -125,7 +125,10 @@ class Launch {
         slots_.clear();
         shared_groups_.clear();
         groups_.clear();
-        if (presence_.has_begun()) replay(presence_.folder(), problems, everything);
+        if (journal_)
+            replay(*journal_, problems, everything);
+        else if (presence_.has_begun())
+            replay(presence_.folder(), problems, everything);
         if (child_.pid > 0) waitpid(child_.pid, nullptr, 0);
         return problems;
     }
@@ -709,7 +712,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         auto carried = launch.carry_out();
         Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
         const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
-        const bool stays = outcome && plan.supervision.detached && !presence.remove_asked;
+        const bool stays = outcome && plan.supervision.detached && !presence.remove_asked && !presence.folder_is_gone();
         auto problems = launch.take_back(!stays && !again);
         if (again && problems.empty()) {
             presence.enter(SandboxPhase::restarting, "die", {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
@@ -738,6 +741,22 @@ bool is_at_rest(StateRoot& root, const std::string& name) {
            std::ranges::all_of(journal->entries, [](const JournalEntry& e) { return e.undone || e.undo.kind.empty() || is_kept(e); });
 }
 
+// A journal that somebody has cut short cannot be told from a whole one: what the status names is looked at too, and mostly gone.
+void undo_by_status(int folder, std::vector<std::string>& problems) {
+    const auto status = read_status(folder);
+    if (!status) return;
+    const auto undo = [&problems](const char* what, Undo record, Fields identity) {
+        if (auto done = run_undo({0, what, std::move(record), true, false, std::move(identity)}); !done)
+            problems.push_back(cat(what, ": ", done.error().message));
+    };
+    if (status->init > 0)
+        undo("init", {"kill-process", {}}, {{"pid", std::to_string(status->init)}, {"start", std::to_string(status->init_start)}});
+    for (const GroupRecord& group : status->groups)
+        if (group.path.find(cat(status->name, ".", status->id)) != std::string::npos || group.path.ends_with("/payload"))
+            undo("group", {"remove-group", {{"path", group.path}}}, {});
+    if (!status->logs.empty()) undo("logs", {"remove-logs", {{"path", status->logs}}}, {});
+}
+
 Result<Cleaned> collect_garbage(StateRoot& root) {
     Cleaned cleaned;
     auto names = root.names();
@@ -751,7 +770,12 @@ Result<Cleaned> collect_garbage(StateRoot& root) {
         }
         if (state->directory() < 0) continue;  // it runs
         std::vector<std::string> problems;
-        for (const std::string& step : replay(state->directory(), problems, true)) cleaned.removed.push_back(cat(name, ": ", step));
+        const auto journal = read_journal(state->directory());
+        if (!journal && journal.error().number != ENOENT)
+            cleaned.removed.push_back(cat(name, ": what its status names, as its journal cannot be read (", journal.error().message, ")"));
+        else
+            for (const std::string& step : replay(state->directory(), problems, true)) cleaned.removed.push_back(cat(name, ": ", step));
+        undo_by_status(state->directory(), problems);
         for (const std::string& problem : problems) cleaned.problems.push_back(cat(name, ": ", problem));
         if (!problems.empty()) continue;
         if (auto removed = root.remove(std::move(*state)); !removed)

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -57,6 +58,11 @@ void Presence::begin_again(const std::string& id) {
     status.ended = 0;
     ++status.restarts;
     enter(SandboxPhase::creating, "restart", {{"restarts", std::to_string(status.restarts)}});
+}
+
+bool Presence::folder_is_gone() const {
+    struct stat info {};
+    return !state_ || fstat(folder(), &info) != 0 || info.st_nlink == 0;
 }
 
 SandboxState Presence::give_folder() {

@@ -22,6 +22,8 @@ class Presence {
     void begin_again(const std::string& id);
     [[nodiscard]] bool has_begun() const { return state_.has_value(); }
     [[nodiscard]] int folder() const { return state_->directory(); }
+    // Somebody has removed it while the sandbox ran.
+    [[nodiscard]] bool folder_is_gone() const;
     // To be removed. Whoever waits still can be answered.
     [[nodiscard]] SandboxState give_folder();
     // It stays, without a supervisor.

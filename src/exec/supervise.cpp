@@ -539,7 +539,7 @@ class Supervisor {
     }
 
     struct Counts {
-        std::optional<std::uint64_t> memory_peak, pids_peak, oom_kills, cpu_time, pids_denied;
+        std::optional<std::uint64_t> memory_peak, pids_peak, oom_kills, pids_denied;
     };
 
     Supervised& w_;

@@ -346,7 +346,8 @@ Result<StateRoot::Seen> StateRoot::look(const std::string& name) {
     if (!seen.directory && errno == ENOENT) return seen;
     if (!seen.directory) return fail_errno(cat("open ", quote(cat(path_, '/', name))), errno);
     if (auto ours = check_private(seen.directory.get(), quote(cat(path_, '/', name))); !ours) return pass(ours);
-    const Fd file(::openat(seen.directory.get(), lock_name, file_flags));
+    // Reading is enough to ask for a lock, also where nothing can be written any more.
+    const Fd file(::openat(seen.directory.get(), lock_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     seen.alive = file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
     return seen;
 }

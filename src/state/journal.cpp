@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <tuple>
@@ -274,11 +275,26 @@ Result<std::uint32_t> Journal::intend(std::string_view step, const Undo& undo) {
     if (auto written = append(cat("intend ", number, ' ', escape(step), ' ', escape(undo.kind), format_fields(undo.fields))); !written)
         return pass(written);
     ++next_;
+    entries_.push_back({number, std::string(step), undo, false, false, {}});
     return number;
 }
 
-Status Journal::done(std::uint32_t number, const Fields& identity) { return append(cat("done ", number, format_fields(identity))); }
+JournalEntry* Journal::find(std::uint32_t number) {
+    const auto found = std::ranges::find(entries_, number, &JournalEntry::number);
+    return found == entries_.end() ? nullptr : &*found;
+}
 
-Status Journal::undone(std::uint32_t number) { return append(cat("undone ", number)); }
+Status Journal::done(std::uint32_t number, const Fields& identity) {
+    if (JournalEntry* entry = find(number)) {
+        entry->done = true;
+        entry->identity = identity;
+    }
+    return append(cat("done ", number, format_fields(identity)));
+}
+
+Status Journal::undone(std::uint32_t number) {
+    if (JournalEntry* entry = find(number)) entry->undone = true;
+    return append(cat("undone ", number));
+}
 
 }  // namespace sandbox

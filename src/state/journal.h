@@ -60,9 +60,13 @@ class Journal {
     Result<std::uint32_t> intend(std::string_view step, const Undo& undo);
     Status done(std::uint32_t number, const Fields& identity);
     Status undone(std::uint32_t number);
+    // What this writer has written, whatever has become of the file since: who lives needs no file to undo what it did.
+    [[nodiscard]] const std::vector<JournalEntry>& entries() const { return entries_; }
 
    private:
     explicit Journal(Fd file, std::uint32_t next) : file_(std::move(file)), next_(next) {}
+    JournalEntry* find(std::uint32_t number);
+    std::vector<JournalEntry> entries_;
     Status append(std::string_view rest);
     Fd file_;
     std::uint32_t next_ = 1;
