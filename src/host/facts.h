@@ -116,6 +116,7 @@ struct HostFacts {
     bool systemd_delegates = false;   // it takes the caller's wishes for groups: its bus is there
     std::uint32_t processors = 0;     // online; 0: not looked at
     std::string lxcfs;                // where lxcfs shows its files; empty: it does not run
+    std::vector<std::string> lxcfs_files;   // those of them that stand for files of the kernel: "proc/meminfo"
     std::map<std::string, DiskFact> disks;  // keyed by the path as the profile has it
     bool legacy_tiocsti = false;
     std::map<std::string, bool> link_kinds;  // "dummy" "veth" "bridge" "macvlan" "ipvlan": one could be made; empty: not tried

@@ -62,6 +62,7 @@ void visit_members(Facts& facts, Visit&& visit) {
     visit("systemd_delegates", facts.systemd_delegates);
     visit("processors", facts.processors);
     visit("lxcfs", facts.lxcfs);
+    visit("lxcfs_files", facts.lxcfs_files);
     visit("disks", facts.disks);
     visit("legacy_tiocsti", facts.legacy_tiocsti);
     visit("link_kinds", facts.link_kinds);

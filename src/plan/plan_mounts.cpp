@@ -202,6 +202,26 @@ void plan_sys(Context& c) {
     c.plan.notes.push_back("/sys: the host's, because a fresh one cannot be mounted here without root");
 }
 
+// Files of lxcfs, which answers each reader by the limits of the reader's own groups, over those of the kernel.
+void plan_view_file(Context& c, const std::string& file) {
+    const Position at = c.profile.proc.view.at;
+    const std::string source = cat(c.facts.lxcfs, "/", file), target = cat("/", file);
+    const Slot slot =
+        plan_host_tree(c, source, target, false, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
+    attach(c, target, slot, cat("show ", target, " by the sandbox's limits: mount ", source, " on it, read-only"), at, false, true);
+}
+
+// Whether the kernel's file system that has the file is where it is to be shown, and none of the user's mounts.
+bool is_shown(const Context& c, const std::string& target) {
+    return std::ranges::none_of(c.profile.mounts, [&target](const Mount& m) { return beneath(target, *m.target); });
+}
+
+void plan_view(Context& c, std::vector<Pending>& pending) {
+    if (*c.profile.proc.view != ProcView::limits || c.facts.lxcfs.empty()) return;
+    for (const std::string& file : c.facts.lxcfs_files)
+        if (is_shown(c, "/" + file)) pending.push_back({"/" + file, [&c, &file] { plan_view_file(c, file); }, false});
+}
+
 constexpr const char* device_names[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr std::pair<const char*, const char*> device_links[] = {{"fd", "/proc/self/fd"},
                                                                 {"stdin", "/proc/self/fd/0"},
@@ -386,6 +406,7 @@ void plan_mounts(Context& c) {
                                mount_kernel(c, "/run", "tmpfs", {{"mode", "0755"}}, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false, {});
                            }});
     plan_dev_parts(c, pending);
+    plan_view(c, pending);
     for (const Mount& m : p.mounts) {
         std::erase_if(pending, [&m](const Pending& other) { return other.target == *m.target; });
         pending.push_back({*m.target, [&c, &m] { plan_user_mount(c, m); }, m.create && !is_left_out(c, m), m.target.at});

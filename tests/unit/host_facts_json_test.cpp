@@ -51,6 +51,7 @@ HostFacts full_facts() {
     facts.systemd = facts.systemd_delegates = true;
     facts.processors = 4;
     facts.lxcfs = "/var/lib/lxcfs";
+    facts.lxcfs_files = {"proc/meminfo"};
     facts.disks = {{"/srv", {8, 16, ""}}, {"/tmp", {0, 0, "is on tmpfs, which has no disk"}}};
     facts.legacy_tiocsti = true;
     facts.link_kinds = {{"veth", true}, {"ipvlan", false}};
