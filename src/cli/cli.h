@@ -70,6 +70,10 @@ int verb_resume(const std::vector<std::string>& names);
 int verb_wait(const std::vector<std::string>& names);
 int verb_down(const std::vector<std::string>& names, bool all);
 int verb_ps(bool json, bool quiet);
+int verb_inspect(const std::string& name);
+int verb_stats(const std::vector<std::string>& names, bool stream, bool json);
+int verb_top(const std::string& name, bool json);
+int verb_update(const std::string& name, const std::vector<std::string>& set);
 int verb_logs(const std::string& name, const LogFlags& flags);
 int verb_events(const std::vector<std::string>& names, bool json);
 

@@ -21,7 +21,7 @@ struct Words {
     std::string doctor_profile, help_verb, name, signal = "KILL";
     std::vector<std::string> names;
     LogFlags logs;
-    bool all = false;
+    bool all = false, no_stream = false;
     bool json = false, manual = false, quiet = false;
 };
 
@@ -145,10 +145,33 @@ void add_manage(CLI::App& app, Words& w, int& code) {
     events->callback([&] { code = verb_events(w.names, w.json); });
 }
 
+void add_measure(CLI::App& app, Words& w, int& code) {
+    CLI::App* inspect = app.add_subcommand("inspect", "show everything about a sandbox, as JSON");
+    inspect->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    inspect->add_flag("--json", w.json, "as JSON, which it is always");
+    inspect->callback([&] { code = verb_inspect(w.name); });
+    CLI::App* stats = app.add_subcommand("stats", "show what sandboxes use, each second");
+    add_names(*stats, w, false);
+    stats->add_flag("--no-stream", w.no_stream, "once");
+    stats->add_flag("--json", w.json, "every counter, as JSON");
+    stats->callback([&] { code = verb_stats(w.names, !w.no_stream, w.json); });
+    CLI::App* top = app.add_subcommand("top", "list the processes of a sandbox");
+    top->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    top->add_flag("--json", w.json, "as JSON");
+    top->callback([&] { code = verb_top(w.name, w.json); });
+    CLI::App* update = app.add_subcommand("update", "change the limits of a running sandbox");
+    update->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    update->add_option("--set", w.set, "set a limit: resources.memory.max=1Gi")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false)
+        ->take_all();
+    update->callback([&] { code = verb_update(w.name, w.set); });
+}
+
 bool takes_command(std::string_view verb) { return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create"; }
 
 // Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "inspect", "top", "stats", "exec", "update", "cp", "diff", "matrix", "completion"};
+constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "exec", "cp", "diff", "matrix", "completion"};
 
 // Options of the contract that this version does not have yet.
 struct LaterOption {
@@ -274,6 +297,7 @@ int main(int argc, char** argv) {
         for (const char* name : {"up", "run"}) add_up(app, w, code, name);
         add_look(app, w, code);
         add_manage(app, w, code);
+        add_measure(app, w, code);
     }
     if (const auto mistake = find_mistake(app, words, command)) return refuse(*mistake);
     std::reverse(words.begin(), words.end());

@@ -170,6 +170,7 @@ class Launch {
             if (!state) return pass(state);
             if (taken_over) options_.state->reset();
             const int folder = state->directory();
+            unlinkat(folder, "limits", 0);  // they are in the profile that it is started from
             if (!taken_over) {
                 auto journal = Journal::create(folder);
                 if (!journal) {
@@ -456,7 +457,20 @@ class Launch {
     Status build_overlay(const step::BuildOverlay& s);
     Status run(const step::TuneProcess& s) { return tune(s); }
     Status tune(const step::TuneProcess& s);
+    // What was updated while an earlier run of this plan lived.
+    Status renew_limits() {
+        auto limits = read_limits(presence_.folder());
+        if (!limits) return pass(limits);
+        for (const LimitRecord& limit : *limits) {
+            const GroupSet::Member* member = groups_.find(limit.controller);
+            if (!member) continue;
+            if (auto written = write_group(member->folder.get(), limit.file, limit.value); !written) return pass(written, "updated limits");
+        }
+        return {};
+    }
     Status run(const step::Release& s) {
+        if (presence_.status.restarts > 0)
+            if (auto renewed = renew_limits(); !renewed) return renewed;
         std::vector<int> descriptors;
         for (const Slot number : s.slots) {
             // A slot of an optional step that was left out still has its place.

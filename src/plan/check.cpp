@@ -522,6 +522,13 @@ Diagnostics check_named_files(const Profile& profile, const HostFacts& facts) {
     return out;
 }
 
+Diagnostics check_resources(const Profile& profile, const HostFacts& facts) {
+    Diagnostics out;
+    Check check{profile, facts, out};
+    check_groups(check);
+    return out;
+}
+
 Diagnostics check_against_host(const Profile& profile, const HostFacts& facts) {
     Diagnostics out;
     Check asked{profile, facts, out};

@@ -77,6 +77,9 @@ struct FactNeeds {
 // Only what is wrong with the files and directories that the profile names: true also of a profile that has other mistakes.
 [[nodiscard]] Diagnostics check_named_files(const Profile& profile, const HostFacts& facts);
 
+// Only what the control groups of this host cannot honour: for limits that are changed while the sandbox runs.
+[[nodiscard]] Diagnostics check_resources(const Profile& profile, const HostFacts& facts);
+
 // A profile that passed both checks gives a plan that can be executed.
 [[nodiscard]] Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller);
 

@@ -104,6 +104,25 @@ Result<std::string> read_file_in(int folder, const std::string& name) {
 
 Status write_status(int folder, const SandboxStatus& status) { return replace_file(folder, "status", status_to_json(status)); }
 
+Status write_limits(int folder, const std::vector<LimitRecord>& limits) {
+    Json json = Json::array();
+    for (const LimitRecord& limit : limits) json.push_back({limit.controller, limit.file, limit.value});
+    return replace_file(folder, "limits", json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Result<std::vector<LimitRecord>> read_limits(int folder) {
+    std::vector<LimitRecord> limits;
+    const auto text = read_file_in(folder, "limits");
+    if (!text && text.error().number == ENOENT) return limits;
+    if (!text) return tl::unexpected<Error>(text.error());
+    try {
+        for (const Json& limit : Json::parse(*text)) limits.push_back({limit.at(0), limit.at(1), limit.at(2)});
+    } catch (const nlohmann::json::exception&) {
+        return fail("the file of updated limits is damaged", "start the sandbox again");
+    }
+    return limits;
+}
+
 Result<SandboxStatus> read_status(int folder) {
     auto text = read_file_in(folder, "status");
     if (!text) return pass(text);

@@ -61,4 +61,12 @@ struct SandboxStatus {
 [[nodiscard]] Status replace_file(int folder, const std::string& name, std::string_view text);
 [[nodiscard]] Result<std::string> read_file_in(int folder, const std::string& name);
 
+// What sandbox update has written to the groups, in order: a restart that the supervisor makes from its plan writes it again. In the
+// file "limits"; none: nothing was updated.
+struct LimitRecord {
+    std::string controller, file, value;
+};
+[[nodiscard]] Status write_limits(int folder, const std::vector<LimitRecord>& limits);
+[[nodiscard]] Result<std::vector<LimitRecord>> read_limits(int folder);
+
 }  // namespace sandbox
