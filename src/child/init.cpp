@@ -25,26 +25,54 @@ struct Init {
     bool running = false;  // exec has succeeded
 };
 
-// In a process-id namespace of our own the kernel kills the rest when we leave. In the host's, we are the subreaper:
-// kill our children until there are none, those that lose their parent meanwhile included.
+// Whether the kernel says that it is a child of ours which has not ended: a sandbox may show what it likes as its /proc.
+bool is_child(long pid) {
+    siginfo_t information{};
+    constexpr int by_pid = 1, ended = 4, leave_it = 0x01000000;  // P_PID, WEXITED, WNOWAIT
+    const long result = sys::call(SYS_waitid, by_pid, pid, sys::ptr(&information), ended | no_hang | leave_it, 0);
+    return result == 0 && information.si_pid == 0;
+}
+
+// Kills the children that /proc lists. False when it lists none that is one.
+bool kill_listed_children(const char* path) {
+    static char list[4096];
+    const long file = sys::call(SYS_openat, AT_FDCWD, sys::ptr(path), 02004000 /* NONBLOCK CLOEXEC */, 0);
+    const long size = file < 0 ? 0 : sys::call(SYS_read, file, sys::ptr(list), sizeof list);
+    if (file >= 0) sys::call(SYS_close, file);
+    bool any = false;
+    for (long i = 0, pid = 0; i < size; ++i) {
+        if (list[i] >= '0' && list[i] <= '9') {
+            pid = pid * 10 + (list[i] - '0');
+        } else {
+            if (pid && is_child(pid)) any = sys::call(SYS_kill, pid, SIGKILL) == 0 || any;
+            pid = 0;
+        }
+    }
+    return any;
+}
+
+// Without a /proc every number is tried: as many as there can be (proc_sys_kernel(5), pid_max).
+void kill_all_children() {
+    for (long pid = 2; pid < 4194304; ++pid)
+        if (is_child(pid)) sys::call(SYS_kill, pid, SIGKILL);
+}
+
+// In a process-id namespace of our own the kernel kills the rest when we leave. In the host's, and in a session that joined a
+// sandbox, we are the subreaper: kill our children until there are none, those that lose their parent meanwhile included.
 void end_tree(const Child& child) {
     if (child.program->init_flags & init_own_pid_namespace) return;
     static char path[64] = "/proc/self/task/";
-    static char list[4096];
     char* end = sys::decimal(path + 16, static_cast<unsigned long>(sys::call(SYS_getpid)));
     for (const char* rest = "/children"; (*end = *rest); ++end, ++rest) {
     }
     while (true) {
-        const long file = sys::call(SYS_openat, AT_FDCWD, sys::ptr(path), 02000000, 0);
-        const long size = file < 0 ? 0 : sys::call(SYS_read, file, sys::ptr(list), sizeof list);
-        if (file >= 0) sys::call(SYS_close, file);
-        for (long i = 0, pid = 0; i < size; ++i) {
-            if (list[i] >= '0' && list[i] <= '9')
-                pid = pid * 10 + (list[i] - '0');
-            else if (pid)
-                sys::call(SYS_kill, pid, SIGKILL), pid = 0;
+        const bool listed = kill_listed_children(path);
+        long ended = 0;
+        while ((ended = sys::call(SYS_wait4, -1, 0, no_hang, 0)) > 0) {
         }
-        if (sys::call(SYS_wait4, -1, 0, 0, 0) < 0) return;  // ECHILD: all gone
+        if (ended == -10) return;  // ECHILD: all gone
+        if (!listed) kill_all_children();
+        sys::call(SYS_wait4, -1, 0, 0, 0);
     }
 }
 

@@ -270,7 +270,9 @@ long pivot(Child& child) {
 
 long open_in_root(const Child& child, const char* path, uint64_t flags, bool no_links) {
     open_how how{flags | cloexec, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (no_links ? RESOLVE_NO_SYMLINKS : 0UL)};
-    return sys::call(SYS_openat2, child.root, sys::ptr(path), sys::ptr(&how), sizeof how);
+    // setns(2) into a mount namespace leads to its root.
+    const bool joined = child.program->init_flags & init_joined;
+    return sys::call(SYS_openat2, joined ? AT_FDCWD : child.root, sys::ptr(path), sys::ptr(&how), sizeof how);
 }
 
 long run_mount_op(Child& child, const ChildOp& op) {

@@ -113,6 +113,7 @@ constexpr uint32_t max_exec_pointers = 1 << 15;  // of arguments and environment
 // How the first process behaves as init.
 constexpr uint32_t init_own_pid_namespace = 1;  // its death ends everything; otherwise it hunts its descendants
 constexpr uint32_t init_waits = 2;              // after the payload's end it stays until the supervisor hangs up
+constexpr uint32_t init_joined = 4;             // of a session in a sandbox that is there already: the root is where the process stands
 
 struct ChildProgram {
     uint32_t magic;

@@ -29,6 +29,12 @@ struct LaunchFlags {
     std::string result;                 // --result FILE
 };
 
+struct ExecFlags {
+    std::string user, working_dir;
+    std::vector<std::string> environment, command;
+    bool terminal = false, no_terminal = false;
+};
+
 struct LogFlags {
     bool follow = false, times = false;
     std::string since;
@@ -75,8 +81,13 @@ int verb_stats(const std::vector<std::string>& names, bool stream, bool json);
 int verb_top(const std::string& name, bool json);
 int verb_update(const std::string& name, const std::vector<std::string>& set);
 int verb_logs(const std::string& name, const LogFlags& flags);
+int verb_exec(const std::string& name, const ExecFlags& flags);
+int verb_cp(const std::string& from, const std::string& to);
+int verb_diff(const std::string& name, bool json);
 int verb_events(const std::vector<std::string>& names, bool json);
 
+// up.cpp: 126 and 127 when it was the command that could not be run.
+[[nodiscard]] int exit_code_of(const Error& error);
 // up.cpp: a stopped sandbox once more, from the profile that its folder keeps.
 int start_again(const std::string& name);
 // What killed launchers left, said on standard error.

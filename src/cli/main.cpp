@@ -22,6 +22,8 @@ struct Words {
     std::vector<std::string> names;
     LogFlags logs;
     bool all = false, no_stream = false;
+    ExecFlags exec;
+    std::string from, to;
     bool json = false, manual = false, quiet = false;
 };
 
@@ -168,10 +170,38 @@ void add_measure(CLI::App& app, Words& w, int& code) {
     update->callback([&] { code = verb_update(w.name, w.set); });
 }
 
-bool takes_command(std::string_view verb) { return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create"; }
+void add_enter(CLI::App& app, Words& w, int& code) {
+    CLI::App* exec = app.add_subcommand("exec", "run a command inside a living sandbox");
+    exec->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    exec->add_option("-u,--user", w.exec.user, "as another user: a name or id, with :GROUP if need be")->type_name("USER");
+    exec->add_option("-e,--env", w.exec.environment, "set a variable: NAME=VALUE; NAME alone passes the caller's value on")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false)
+        ->take_all();
+    exec->add_option("-w,--workdir", w.exec.working_dir, "in another directory")->type_name("DIR");
+    exec->add_flag("--tty", w.exec.terminal, "give the command a terminal");
+    exec->add_flag("--no-tty", w.exec.no_terminal, "give the command no terminal")->excludes("--tty");
+    exec->footer("The command comes after --.");
+    exec->callback([&w, &code] {
+        w.exec.command = w.profile.command;
+        code = verb_exec(w.name, w.exec);
+    });
+    CLI::App* cp = app.add_subcommand("cp", "copy files into a living sandbox, or out of it");
+    cp->add_option("from", w.from, "NAME:PATH of a sandbox, or a path of the host")->type_name("FROM")->required();
+    cp->add_option("to", w.to, "the same; one of the two is of a sandbox")->type_name("TO")->required();
+    cp->callback([&w, &code] { code = verb_cp(w.from, w.to); });
+    CLI::App* diff = app.add_subcommand("diff", "show what a sandbox has changed in its overlay");
+    diff->add_option("name", w.name, "its name")->type_name("NAME")->required();
+    diff->add_flag("--json", w.json, "as JSON");
+    diff->callback([&w, &code] { code = verb_diff(w.name, w.json); });
+}
+
+bool takes_command(std::string_view verb) {
+    return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create" || verb == "exec";
+}
 
 // Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "exec", "cp", "diff", "matrix", "completion"};
+constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "matrix", "completion"};
 
 // Options of the contract that this version does not have yet.
 struct LaterOption {
@@ -298,6 +328,7 @@ int main(int argc, char** argv) {
         add_look(app, w, code);
         add_manage(app, w, code);
         add_measure(app, w, code);
+        add_enter(app, w, code);
     }
     if (const auto mistake = find_mistake(app, words, command)) return refuse(*mistake);
     std::reverse(words.begin(), words.end());
@@ -307,6 +338,10 @@ int main(int argc, char** argv) {
         app.exit(asked);
         return 0;
     } catch (const CLI::RequiredError&) {
+        for (const CLI::Option* each : app.get_subcommand(verb)->get_options())
+            if (each->get_required() && each->get_type_name() != "PROFILE")
+                return refuse({cat(verb, verb == "cp" ? " needs FROM and TO" : " needs a NAME"),
+                               verb == "cp" ? "one of them is NAME:PATH" : "sandbox ps lists them"});
         return refuse({cat(verb, " needs a PROFILE"), "a file, a name on the search path, or - for standard input"});
     } catch (const CLI::ParseError& error) {
         return refuse({lower(error.what()), cat("sandbox help ", verb)});

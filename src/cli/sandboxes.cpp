@@ -113,6 +113,23 @@ std::optional<PayloadProcess> find_payload(const SandboxStatus& status) {
     return std::nullopt;
 }
 
+Result<Inside> open_inside(const SandboxStatus& status) {
+    const auto ended = [&status] {
+        return fail(cat("sandbox ", quote(status.name), " has just ended"), "sandbox ps lists those that run");
+    };
+    Inside inside;
+    inside.init.reset(static_cast<int>(syscall(SYS_pidfd_open, status.init, 0)));
+    if (!inside.init) return ended();
+    inside.root.reset(open(cat("/proc/", status.init, "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const int number = errno;
+    // Looked at after the opening: what has this number now had it then.
+    if (start_time(status.init) != status.init_start) return ended();
+    if (!inside.root)
+        return fail_errno(cat("the root directory of sandbox ", quote(status.name)), number,
+                          number == EACCES || number == EPERM ? "only who started the sandbox can look into it, and root" : "");
+    return inside;
+}
+
 std::string short_age(std::int64_t nanoseconds) {
     const std::int64_t seconds = std::max<std::int64_t>(nanoseconds, 0) / 1'000'000'000;
     if (seconds < 60) return cat(seconds, "s");

@@ -35,6 +35,12 @@ struct PayloadProcess {
 };
 [[nodiscard]] std::optional<PayloadProcess> find_payload(const SandboxStatus& status);
 
+// A living sandbox from inside: its first process, checked to be the one that the status means, and its root directory (O_PATH).
+struct Inside {
+    Fd init, root;
+};
+[[nodiscard]] Result<Inside> open_inside(const SandboxStatus& status);
+
 // "3 minutes ago" in two letters: "3min", "2h", "5d".
 [[nodiscard]] std::string short_age(std::int64_t nanoseconds);
 // "12.3Mi": for a person, not exact.

@@ -35,11 +35,6 @@ Status write_result(const std::string& path, const Outcome& o) {
     return {};
 }
 
-int exit_code_of(const Error& error) {
-    if (!error.message.starts_with("process.command:")) return exit_launcher;
-    return error.number == ENOENT || error.number == ENOTDIR ? exit_not_found : exit_not_executable;
-}
-
 int finish(const Outcome& outcome, const LaunchFlags& flags) {
     std::string out;
     if (!flags.quiet)
@@ -89,7 +84,7 @@ struct Prepared {
     Loaded loaded;
     HostFacts facts;
     Plan plan;
-    std::string effective;
+    CallerContext caller;
 };
 
 // Everything before the first effect; what there is to say has been said.
@@ -110,17 +105,15 @@ std::optional<Prepared> prepare(const ProfileOptions& options, const LaunchFlags
     if (has_errors(loaded->diagnostics)) return std::nullopt;
 
     CallerContext caller = caller_context();
-    std::string effective;
     if (flags.detach) {
         caller.detached = true;
         caller.hold = flags.hold;
         caller.log_folder = log_folder();
         for (bool& terminal : caller.terminal) terminal = false;
         settle_environment(profile, caller);
-        effective = profile_to_yaml(profile);
     }
     Plan plan = make_plan(profile, *facts, caller);
-    return Prepared{std::move(*loaded), std::move(*facts), std::move(plan), std::move(effective)};
+    return Prepared{std::move(*loaded), std::move(*facts), std::move(plan), std::move(caller)};
 }
 
 Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFlags& flags, std::optional<SandboxState>* state, int announce) {
@@ -129,7 +122,11 @@ Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFl
     LaunchOptions how;
     how.verbose = flags.verbose;
     how.profile = profile;
-    how.effective = prepared.effective;
+    how.effective = [&prepared] {
+        Profile settled = prepared.loaded.profile;
+        settle_environment(settled, prepared.caller);
+        return profile_to_yaml(settled);
+    };
     how.state = state;
     how.announce = announce;
     auto outcome = run_sandbox(prepared.plan, prepared.facts, *root, how);
@@ -193,6 +190,11 @@ int launch_detached(Prepared& prepared, const std::string& profile, const Launch
 }
 
 }  // namespace
+
+int exit_code_of(const Error& error) {
+    if (!error.message.starts_with("process.command:")) return exit_launcher;
+    return error.number == ENOENT || error.number == ENOTDIR ? exit_not_found : exit_not_executable;
+}
 
 void clean_leftovers(bool quiet) {
     auto root = open_state(false);

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -113,7 +114,20 @@ class Launch {
     }
 
     Result<Outcome> supervise() {
-        Supervised what{plan_, child_, socket_.get(), std::move(pumps_), options_.watch, skipped_, groups_, presence_, announce_};
+        // A detached one has it from the beginning.
+        static const std::function<std::string()> kept_already;
+        const bool later = !plan_.supervision.detached && !plan_.supervision.joins && presence_.status.restarts == 0;
+        Supervised what{plan_,
+                        child_,
+                        socket_.get(),
+                        std::move(pumps_),
+                        options_.watch,
+                        skipped_,
+                        groups_,
+                        presence_,
+                        announce_,
+                        later ? options_.effective : kept_already,
+                        joined_.get()};
         return sandbox::supervise(what);
     }
 
@@ -129,6 +143,9 @@ class Launch {
             replay(*journal_, problems, everything);
         else if (presence_.has_begun())
             replay(presence_.folder(), problems, everything);
+        if (terminal_before_ && tcsetattr(0, TCSADRAIN, &*terminal_before_) != 0)
+            problems.push_back(cat("give the terminal its settings back: ", errno_text(errno)));
+        terminal_before_.reset();
         if (child_.pid > 0) waitpid(child_.pid, nullptr, 0);
         return problems;
     }
@@ -186,8 +203,8 @@ class Launch {
             if (!journal) return pass(journal);
             journal_.emplace(std::move(*journal));
         }
-        if (plan_.supervision.detached && !again && !options_.effective.empty())
-            return replace_file(presence_.folder(), "profile.yaml", options_.effective);
+        if (plan_.supervision.detached && !again && options_.effective)
+            return replace_file(presence_.folder(), "profile.yaml", options_.effective());
         return {};
     }
     Status run(const step::LeaseIds& s) {
@@ -340,8 +357,41 @@ class Launch {
         return owner("", 0, 0) ? Status() : fail_errno("chown /dev", errno);
     }
     Status run(const step::RawTerminal&) {
+        if (plan_.supervision.joins) return borrow_terminal();
         Recorder r = recorder();
         return make_terminal_raw(r);
+    }
+    // As make_terminal_raw, for as long as this process lives.
+    Status borrow_terminal() {
+        termios settings{};
+        if (tcgetpgrp(0) != getpgrp()) return {};
+        if (tcgetattr(0, &settings) != 0) return fail_errno("the caller's terminal", errno);
+        termios raw = settings;
+        cfmakeraw(&raw);
+        if (tcsetattr(0, TCSADRAIN, &raw) != 0) return fail_errno("set the caller's terminal to raw input", errno);
+        terminal_before_ = settings;
+        return {};
+    }
+    Status run(const step::OpenProcess& s) {
+        Fd process(static_cast<int>(syscall(SYS_pidfd_open, s.pid, 0)));
+        const bool same = process && start_time(s.pid) == s.start;
+        const auto seen = root_.look(s.sandbox);
+        if (!same || !seen || !seen->alive) return fail(cat("sandbox ", quote(s.sandbox), " has just ended"), "sandbox ps lists those that run");
+        auto namespaces = other_namespaces(s.pid);
+        if (!namespaces) return pass(namespaces);
+        // Still there: so the namespaces were its own and not those of another with its number.
+        if (syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) != 0 && errno == ESRCH)
+            return fail(cat("sandbox ", quote(s.sandbox), " has just ended"), "sandbox ps lists those that run");
+        namespaces_ = std::move(*namespaces);
+        joined_.reset(fcntl(process.get(), F_DUPFD_CLOEXEC, 3));
+        slot(s.slot) = std::move(process);
+        return {};
+    }
+    Status run(const step::OpenGroup& s) {
+        const int flags = s.v2 ? O_RDONLY | O_DIRECTORY : O_WRONLY;
+        slot(s.slot).reset(open(s.v2 ? s.path.c_str() : cat(s.path, "/tasks").c_str(), flags | O_NOFOLLOW | O_CLOEXEC));
+        if (!slot(s.slot)) return fail_errno(quote(s.path), errno);
+        return {};
     }
     // "<id>" is this run's, "<scope>" the folder that systemd made for it.
     std::string real_path(std::string path) const {
@@ -414,6 +464,15 @@ class Launch {
         request.program = program->get();
         request.socket = other.get();
         request.null = null.get();
+        if (s.process != no_slot) {
+            request.process = {slot(s.process).get(), namespaces_.flags, namespaces_.time.get()};
+            auto child = spawn(request);
+            if (!child) return pass(child);
+            child_ = std::move(*child);
+            // A stopped one of us would keep the sandbox from ending, whose first process waits until all have been waited for.
+            signal(SIGCHLD, SIG_IGN);
+            return {};
+        }
         Recorder r = recorder();
         Undo undo{"kill-process", {}};
         if (!plan_.supervision.own_pid_namespace && plan_.supervision.init) undo.fields.emplace_back("grace_ms", "2000");
@@ -523,6 +582,9 @@ class Launch {
     GroupSet groups_;
     std::vector<Fd> shared_groups_;  // held until our own groups keep them
     Fd socket_, user_namespace_;
+    Fd joined_;  // of a session: the first process of the sandbox
+    OtherNamespaces namespaces_;
+    std::optional<termios> terminal_before_;
     ChildProcess child_;
     std::vector<std::string> skipped_;
     std::size_t index_ = 0;
@@ -741,6 +803,26 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
             outcome.error().also = std::move(problems);
         return outcome;
     }
+}
+
+Result<Outcome> run_in_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root) {
+    auto program = lower_plan(plan, facts);
+    if (!program) return pass(program);
+    block_signals();
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    Presence presence(root, plan, {});
+    presence.silent = true;
+    const LaunchOptions options;
+    Fd nobody;
+    Launch launch(plan, root, presence, options, nobody, *program, facts.overlay_layer_fds);
+    auto carried = launch.carry_out();
+    Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
+    auto problems = launch.take_back(true);
+    if (outcome)
+        outcome->problems = std::move(problems);
+    else
+        outcome.error().also = std::move(problems);
+    return outcome;
 }
 
 // Whether it runs, or has stopped in good order: its folder is then no leftover.

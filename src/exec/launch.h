@@ -1,6 +1,7 @@
 // A plan carried out: the host's steps one by one, the child let go, looked after, and everything taken back.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,7 +32,7 @@ struct LaunchOptions {
     std::size_t sync_at = ~std::size_t(0);  // tests: the child stops before this sandbox-side step and asks
     bool verbose = false;                   // each step on standard error as it happens
     std::string profile;                    // what it is started from, for the status
-    std::string effective;                  // detached: the effective profile, from which `start` starts it again
+    std::function<std::string()> effective; // the effective profile, from which `start` starts it again and `exec` joins it
     std::optional<SandboxState>* state = nullptr;  // start: the folder of a stopped sandbox, taken over
     int announce = -1;                      // detached: told "running" or "created"; then the standard streams are let go
 };
@@ -41,6 +42,10 @@ struct LaunchOptions {
 // code 125, or 126 and 127 when it was the command); the host is as before then too, or `also` says what is not.
 // The caller has one thread. Signals are blocked on return.
 [[nodiscard]] Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options);
+
+// Carries out what make_exec_plan gives and waits for the command's end. Nothing of it outlives processes and descriptors, so there
+// is no journal; the caller's terminal has its settings back. The same is true of the caller as above.
+[[nodiscard]] Result<Outcome> run_in_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root);
 
 // result.json (sandbox(1)).
 [[nodiscard]] std::string outcome_to_json(const Outcome& outcome);

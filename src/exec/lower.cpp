@@ -68,7 +68,8 @@ class Lowering {
         head.op_count = static_cast<std::uint32_t>(ops_.size());
         head.pool_offset = static_cast<std::uint32_t>(sizeof head + ops_.size() * sizeof(ChildOp));
         head.size = head.pool_offset + static_cast<std::uint32_t>(pool_.size());
-        head.init_flags = (plan.supervision.own_pid_namespace ? init_own_pid_namespace : 0) | (plan.supervision.scope ? init_waits : 0);
+        head.init_flags = (plan.supervision.own_pid_namespace ? init_own_pid_namespace : 0) | (plan.supervision.scope ? init_waits : 0) |
+                          (plan.supervision.joins ? init_joined : 0);
         std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
         bytes.append(reinterpret_cast<const char*>(ops_.data()), ops_.size() * sizeof(ChildOp));
         return bytes + pool_;

@@ -77,12 +77,19 @@ void Presence::close_folder() {
 }
 
 void Presence::tell(std::string event, std::vector<std::pair<std::string, std::string>> details) const {
+    if (silent) return;
     emit_event(root_.descriptor(), {wall_clock(), status.name, std::move(event), std::move(details)});
 }
 
 void Presence::save() {
     auto written = write_status(folder(), status);
     if (!written && trouble_.empty()) trouble_ = cat("status: ", written.error().message);
+}
+
+void Presence::keep_profile(const std::string& effective) {
+    if (!state_ || effective.empty()) return;
+    auto written = replace_file(folder(), "profile.yaml", effective);
+    if (!written && trouble_.empty()) trouble_ = cat("profile.yaml: ", written.error().message);
 }
 
 void Presence::enter(SandboxPhase phase, std::string event, std::vector<std::pair<std::string, std::string>> details) {

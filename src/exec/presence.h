@@ -32,7 +32,10 @@ class Presence {
     SandboxStatus status;
     bool stop_asked = false;    // no restart
     bool remove_asked = false;  // down
+    bool silent = false;        // a session in a sandbox: its begin and end are no events of the sandbox
 
+    // Kept beside the status, for `sandbox exec`.
+    void keep_profile(const std::string& effective);
     // The status is written and the event told; the first failure to write is kept, as the sandbox goes on without.
     void enter(SandboxPhase phase, std::string event, std::vector<std::pair<std::string, std::string>> details = {});
     void tell(std::string event, std::vector<std::pair<std::string, std::string>> details = {}) const;

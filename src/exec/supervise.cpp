@@ -86,7 +86,8 @@ class Supervisor {
                                   {grace_.get(), POLLIN, 0},
                                   {timeout_.get(), POLLIN, 0},
                                   {oom_.get(), POLLIN, 0},
-                                  {processor_.get(), POLLIN, 0}};
+                                  {processor_.get(), POLLIN, 0},
+                                  {w_.sandbox, POLLIN, 0}};
         duties_.add_to(polls);
         const std::size_t control = polls.size();
         if (w_.presence.control()) w_.presence.control()->add_to(polls);
@@ -103,6 +104,7 @@ class Supervisor {
         if (polls[4].revents) time_out();
         if (polls[5].revents) see_memory();
         if (polls[6].revents) look_at_processor();
+        if (polls[7].revents) end_with_sandbox();
         if (duties_.turn()) fail_duty();
         if (std::any_of(polls.begin() + static_cast<std::ptrdiff_t>(control), polls.begin() + static_cast<std::ptrdiff_t>(fixed),
                         [](const pollfd& p) { return p.revents != 0; }))
@@ -173,6 +175,7 @@ class Supervisor {
         SandboxStatus& status = w_.presence.status;
         status.payload = payload;
         status.started = wall_clock();
+        if (w_.effective) w_.presence.keep_profile(w_.effective());
         w_.presence.enter(SandboxPhase::running, "start", {{"pid", std::to_string(status.init)}});
         announce("running");
         if (w_.plan.supervision.detached) shrink();
@@ -193,6 +196,12 @@ class Supervisor {
         static_cast<void>(!chdir("/"));
         static_cast<void>(!write(w_.announce.get(), what.data(), what.size()));
         w_.announce.reset();
+    }
+
+    // A namespace of processes takes us along; what lives in the host's would stay.
+    void end_with_sandbox() {
+        w_.sandbox = -1;
+        kill_tree();
     }
 
     // ---- limits that somebody has to watch
@@ -481,6 +490,8 @@ class Supervisor {
         w_.child.pid = -1;
         if (payload_status_)
             status = *payload_status_;
+        else if (ready_ && (hung_up_ || w_.plan.supervision.joins))
+            status = SIGKILL;  // nobody was left to say how the command has ended
         else if (!ready_)
             return fail(cat("the sandbox ended before its command ran",
                             WIFSIGNALED(status) ? cat(": killed by signal ", WTERMSIG(status)) : std::string()),

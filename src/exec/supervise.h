@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct Supervised {
     const GroupSet& groups;
     Presence& presence;
     Fd& announce;  // told once, whatever the number of runs
+    const std::function<std::string()>& effective;  // the profile, kept when the command runs; empty: it is already, or nobody asks
+    int sandbox = -1;                               // of a session: the first process of the sandbox, with which it ends
 };
 
 // Waits until everything of the sandbox has ended. An error is a launch that failed in the child: the step, its key and

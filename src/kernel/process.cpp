@@ -7,10 +7,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -144,18 +146,55 @@ const char* setns_of(std::uint64_t flag) {
         case CLONE_NEWUTS: return "setns to the uts namespace";
         case CLONE_NEWCGROUP: return "setns to the cgroup namespace";
         case CLONE_NEWNET: return "setns to the network namespace";
-        default: return "setns to the time namespace";
+        case CLONE_NEWTIME: return "setns to the time namespace";
+        default: return "setns to the namespaces of the sandbox";
     }
 }
 
+bool joins_process(const SpawnRequest& r) { return r.process.pidfd >= 0; }
+
+// What the host has open is not in reach of whoever lives in the namespaces (CVE-2016-9962).
+void close_others(Handover& h) {
+    const SpawnRequest& r = *h.request;
+    std::vector<int> kept{r.image, r.socket, r.program, r.group, r.null, r.process.pidfd, r.process.time};
+    for (const JoinedNamespace& ns : r.joined) kept.push_back(ns.file);
+    std::erase_if(kept, [](int number) { return number < 0; });
+    std::sort(kept.begin(), kept.end());
+    unsigned next = 0;
+    for (const int number : kept) {
+        const auto here = static_cast<unsigned>(number);
+        if (here > next && syscall(SYS_close_range, next, here - 1, 0U) != 0) give_up(h, "close_range");
+        next = here + 1;
+    }
+    if (syscall(SYS_close_range, next, ~0U, 0U) != 0) give_up(h, "close_range");
+}
+
+void enter_namespaces(Handover& h) {
+    const SpawnRequest& r = *h.request;
+    for (const JoinedNamespace& ns : r.joined) {
+        if (setns(ns.file, static_cast<int>(ns.flag)) != 0) give_up(h, setns_of(ns.flag));
+        close(ns.file);
+    }
+    if (!joins_process(r)) return;
+    if (r.process.namespaces && setns(r.process.pidfd, static_cast<int>(r.process.namespaces)) != 0) give_up(h, setns_of(0));
+    close(r.process.pidfd);
+    if (r.process.time < 0) return;
+    if (setns(r.process.time, CLONE_NEWTIME) != 0) give_up(h, setns_of(CLONE_NEWTIME));
+    close(r.process.time);
+}
+
 // Enters namespaces and makes the real child as its sibling, whose parent is the launcher. Its memory is its own: a time
-// namespace is entered only by a process that shares no memory with another (EUSERS; time_namespaces(7)).
+// namespace is entered only by a process that shares no memory with another (EUSERS; time_namespaces(7)). Nobody in the namespaces
+// may look at it: a change of credentials makes it what fs.suid_dumpable says, so it is said twice.
 int run_intermediate(void* argument) {
     Handover& h = *static_cast<Handover*>(argument);
-    for (const JoinedNamespace& ns : h.request->joined)
-        if (setns(ns.file, static_cast<int>(ns.flag)) != 0) give_up(h, setns_of(ns.flag));
-    const long pid = clone_waiting(h.request->namespaces | CLONE_VM | CLONE_PARENT, inner_stack, run_child, h, &h.pidfd, false,
-                                   h.request->group);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    close_others(h);
+    enter_namespaces(h);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    int unused = -1;
+    const long pid = clone_waiting(h.request->namespaces | CLONE_VM | CLONE_PARENT, inner_stack, run_child, h, &unused, false,
+                                   joins_process(*h.request) ? -1 : h.request->group);
     if (pid < 0) give_up(h, "clone3");
     h.pid = static_cast<pid_t>(pid);
     _exit(0);
@@ -168,6 +207,12 @@ void reap(pid_t pid, int pidfd) {
 }
 
 std::string hint_for(const char* call, int error) {
+    if (std::string_view(call) == setns_of(0)) {
+        if (error == EPERM) return "only who started the sandbox can join it, and root";
+        if (error == ESRCH) return "the sandbox has just ended";
+        if (error == EINVAL) return "entering all namespaces of a process needs Linux 5.8";
+        return {};
+    }
     if (std::string_view(call).starts_with("setns") && error == EINVAL) return "the file is a namespace of another type";
     if (std::string_view(call) != "clone3") return {};
     if (error == ENOSPC || error == EUSERS)
@@ -194,15 +239,19 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
     sigprocmask(SIG_SETMASK, &all, &before);
     long pid = 0;
     int intermediate_pidfd = -1;
-    if (request.joined.empty()) {
+    const bool direct = request.joined.empty() && !joins_process(request);
+    if (direct) {
         pid = clone_waiting(request.namespaces | CLONE_VM, outer_stack, run_child, shared, &shared.pidfd, true, request.group);
     } else {
-        // The descriptors of the two are one table, so that the second pidfd arrives here.
-        const long intermediate = clone_waiting(CLONE_FILES, outer_stack, run_intermediate, shared, &intermediate_pidfd, true);
+        // A group is entered from outside: where namespaces bound delegation, from inside there is no way (cgroups(7), nsdelegate).
+        const long intermediate = clone_waiting(0, outer_stack, run_intermediate, shared, &intermediate_pidfd, true,
+                                                joins_process(request) ? request.group : -1);
         pid = intermediate;
         if (intermediate >= 0) {
             reap(static_cast<pid_t>(intermediate), intermediate_pidfd);
             pid = shared.failed ? -1 : shared.pid;
+            // It is our child, so its number is its own until we wait for it.
+            if (pid >= 0) shared.pidfd = static_cast<int>(syscall(SYS_pidfd_open, shared.pid, 0));
             if (shared.failed) errno = shared.error;
         }
     }
@@ -212,10 +261,34 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
     munmap(page, sizeof(Handover));
     if (pid < 0 && !h.failed) return fail_errno("clone3", error, hint_for("clone3", error));
     if (h.failed) {
-        if (h.pid >= 0 || request.joined.empty()) reap(h.pid >= 0 ? h.pid : static_cast<pid_t>(pid), h.pidfd);
+        if (h.pid >= 0 || direct) reap(h.pid >= 0 ? h.pid : static_cast<pid_t>(pid), h.pidfd);
         return fail_errno(h.failed, h.error, hint_for(h.failed, h.error));
     }
     return ChildProcess{static_cast<pid_t>(pid), Fd(h.pidfd)};
+}
+
+Result<OtherNamespaces> other_namespaces(pid_t pid) {
+    constexpr struct {
+        const char *own, *other;
+        std::uint64_t flag;
+    } kinds[] = {{"user", "user", CLONE_NEWUSER}, {"mnt", "mnt", CLONE_NEWNS},    {"pid", "pid", CLONE_NEWPID},
+                 {"ipc", "ipc", CLONE_NEWIPC},    {"uts", "uts", CLONE_NEWUTS},   {"cgroup", "cgroup", CLONE_NEWCGROUP},
+                 {"net", "net", CLONE_NEWNET},    {"time", "time_for_children", CLONE_NEWTIME}};
+    OtherNamespaces out;
+    for (const auto& kind : kinds) {
+        struct stat own {};
+        struct stat other {};
+        const std::string theirs = cat("/proc/", pid, "/ns/", kind.other);
+        if (stat(cat("/proc/self/ns/", kind.own).c_str(), &own) != 0) continue;  // this kernel has none
+        const Fd file(open(theirs.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!file || fstat(file.get(), &other) != 0) return fail_errno(theirs, errno);
+        if (own.st_ino == other.st_ino) continue;
+        if (kind.flag == CLONE_NEWTIME)
+            out.time.reset(fcntl(file.get(), F_DUPFD_CLOEXEC, 3));
+        else
+            out.flags |= kind.flag;
+    }
+    return out;
 }
 
 Result<Fd> sealed_file(const char* name, const void* data, std::size_t size, bool executable) {

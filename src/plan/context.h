@@ -67,6 +67,7 @@ struct Context {
     bool device_filter = false;       // the devices that can be used are limited by a group
     bool groups = false;              // the sandbox has control groups
     std::set<Slot> mapped_trees{};    // host trees that show the id on disk as the same id inside
+    bool joins = false;               // a sandbox that is there already: nothing of it is changed
 
     Slot slot() { return next_slot++; }
     // A slot that the parent fills and sends.
@@ -110,7 +111,12 @@ struct Context {
 void plan_state(Context& context);
 // plan_groups.cpp: control groups; before the step that clones into them, which `spawn` becomes.
 void plan_groups(Context& context, step::Spawn& spawn);
-void plan_ids(Context& context);
+// plan_state.cpp: as whom the first process works.
+void plan_work_as(Context& context);
+// plan.cpp: groups that come with the user's name and have no id in the sandbox.
+void leave_out_groups(Context& context);
+// plan.cpp: all phases in their order, with the hand-over of descriptors.
+void join_phases(Context& context);
 void plan_root(Context& context);
 void plan_mounts(Context& context);
 void plan_files(Context& context);
@@ -118,6 +124,7 @@ void plan_masks(Context& context);
 void plan_names(Context& context);
 void plan_streams(Context& context);
 void plan_process(Context& context);
+void plan_keyring(Context& context);  // plan_names.cpp
 void plan_security(Context& context);
 void plan_exec(Context& context);
 

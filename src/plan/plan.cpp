@@ -23,13 +23,6 @@ void tell_apart(std::vector<Step>& steps) {
     }
 }
 
-// Groups that come with the user's name and have no id in the sandbox.
-void leave_out_groups(Context& c) {
-    for (const std::uint32_t group : c.user.groups)
-        if (!c.identity.maps_gid(group)) c.plan.notes.push_back(cat("groups: gid ", group, " is not in the id map: it is left out"));
-    std::erase_if(c.user.groups, [&c](std::uint32_t group) { return !c.identity.maps_gid(group); });
-}
-
 std::string describe(const std::vector<Slot>& slots) {
     return cat("go, with ", slots.size(), slots.size() == 1 ? " descriptor" : " descriptors");
 }
@@ -42,6 +35,29 @@ Step host_step(std::string id, Position origin, std::string text, std::string un
 
 Step sandbox_step(std::string id, Position origin, std::string text, Action action) {
     return {std::move(id), Side::sandbox, std::move(text), {}, origin, false, std::move(action)};
+}
+
+void leave_out_groups(Context& c) {
+    for (const std::uint32_t group : c.user.groups)
+        if (!c.identity.maps_gid(group)) c.plan.notes.push_back(cat("groups: gid ", group, " is not in the id map: it is left out"));
+    std::erase_if(c.user.groups, [&c](std::uint32_t group) { return !c.identity.maps_gid(group); });
+}
+
+void join_phases(Context& c) {
+    Plan& plan = c.plan;
+    plan.slots = static_cast<std::uint32_t>(c.next_slot);
+    move_all(plan.steps, c.before);
+    move_all(plan.steps, c.clone);
+    move_all(plan.steps, c.after);
+    plan.steps.push_back(host_step("release", {}, describe(c.sent), {}, step::Release{c.sent}));
+    plan.steps.push_back(sandbox_step(
+        "receive", {}, c.identity.own_user_namespace && !c.joins ? "wait for the id maps and take the descriptors" : "take the descriptors",
+        step::Receive{c.sent}));
+    move_all(plan.steps, c.entry);
+    move_all(plan.steps, c.setup);
+    move_all(plan.steps, c.finish);
+    move_all(plan.steps, c.payload);
+    tell_apart(plan.steps);
 }
 
 Plan make_plan(const Profile& asked, const HostFacts& facts, const CallerContext& caller) {
@@ -64,19 +80,7 @@ Plan make_plan(const Profile& asked, const HostFacts& facts, const CallerContext
     plan_security(context);  // ids, capabilities, filter
     plan_exec(context);
 
-    plan.slots = static_cast<std::uint32_t>(context.next_slot);
-    move_all(plan.steps, context.before);
-    move_all(plan.steps, context.clone);
-    move_all(plan.steps, context.after);
-    plan.steps.push_back(host_step("release", {}, describe(context.sent), {}, step::Release{context.sent}));
-    plan.steps.push_back(sandbox_step(
-        "receive", {}, context.identity.own_user_namespace ? "wait for the id maps and take the descriptors" : "take the descriptors",
-        step::Receive{context.sent}));
-    move_all(plan.steps, context.entry);
-    move_all(plan.steps, context.setup);
-    move_all(plan.steps, context.finish);
-    move_all(plan.steps, context.payload);
-    tell_apart(plan.steps);
+    join_phases(context);
     return plan;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/diagnostic.h"
+#include "base/error.h"
 #include "host/facts.h"
 #include "plan/step.h"
 #include "profile/profile.h"
@@ -28,6 +29,7 @@ struct CallerContext {
 struct Supervision {
     bool init = true;
     bool own_pid_namespace = true;
+    bool joins = false;  // a session in a sandbox that is there already
     bool terminal = false;
     bool raw_terminal = false;    // standard input is a terminal
     bool reads_terminal = false;  // the caller's input goes to the new terminal
@@ -82,6 +84,35 @@ struct FactNeeds {
 
 // A profile that passed both checks gives a plan that can be executed.
 [[nodiscard]] Plan make_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller);
+
+// A group of a living sandbox, a limit of its first process (getrlimit(2)) that is not the caller's own.
+struct ExecGroup {
+    std::string path;
+    std::vector<std::string> controllers;
+    bool v2 = false;
+};
+struct ExecLimit {
+    int resource = 0;
+    std::uint64_t soft = 0, hard = 0, own_hard = 0;
+};
+
+// A further command in a living sandbox: what is asked for, and the sandbox as it is.
+struct ExecRequest {
+    std::vector<std::string> command;
+    std::string user;                      // empty: the payload's
+    std::vector<std::string> environment;  // "K=V", or "K" for the caller's own value
+    std::string working_dir;               // empty: the payload's
+    Switch tty = Switch::automatic;
+    std::int32_t init = 0;  // its first process on the host
+    std::uint64_t init_start = 0;
+    std::vector<ExecGroup> groups;
+    std::vector<ExecLimit> limits;
+};
+
+// The effective profile of a living sandbox gives what the command gets: the steps of its own payload, after joining. `facts` has
+// the sandbox's passwd and group as they are now. An error names what of the request cannot be.
+[[nodiscard]] Result<Plan> make_exec_plan(const Profile& profile, const HostFacts& facts, const CallerContext& caller,
+                                          const ExecRequest& request);
 
 // The plan for a person (a line a step, with side, origin and undo) and as JSON.
 [[nodiscard]] std::string plan_to_text(const Plan& plan, const Sources& sources);

@@ -52,7 +52,11 @@ void plan_names(Context& c) {
         c.setup.push_back(sandbox_step("network.lo", p.network.mode.at, "bring the loopback interface up", step::LoopbackUp{}));
     plan_time(c);
     plan_sysctl(c);
-    if (p.security.new_keyring && c.facts.keyring)
+    plan_keyring(c);
+}
+
+void plan_keyring(Context& c) {
+    if (c.profile.security.new_keyring && c.facts.keyring)
         c.setup.push_back(sandbox_step("keyring", {}, "join a new session keyring", step::NewKeyring{cat("sandbox.", c.plan.name)}));
 }
 

@@ -86,6 +86,18 @@ void plan_hooks(Context& c) {
 
 }  // namespace
 
+// What the child makes belongs to the sandbox's root, or to whoever is mapped first.
+void plan_work_as(Context& c) {
+    if (c.identity.own_user_namespace) {
+        const std::uint32_t uid = c.identity.maps_uid(0) ? 0 : c.identity.uid.front().inside;
+        const std::uint32_t gid = c.identity.maps_gid(0) ? 0 : c.identity.gid.front().inside;
+        c.entry.push_back(sandbox_step("ids.setup", {}, cat("work as uid ", uid, ", gid ", gid), step::WorkAs{uid, gid}));
+    }
+    if (*c.profile.namespaces.user.mode == NamespaceMode::path)
+        c.entry.push_back(
+            sandbox_step("ids.setup", c.profile.namespaces.user.mode.at, "work as root of the joined user namespace", step::WorkAs{0, 0}));
+}
+
 void plan_state(Context& c) {
     c.before.push_back(host_step("state", {}, cat("make the state folder of ", c.plan.name, " with its lock and journal"),
                                  "remove the state folder", step::CreateState{}));
@@ -101,15 +113,9 @@ void plan_state(Context& c) {
                                     cat("write the id maps: uid ", describe(c.identity.uid), ", gid ", describe(c.identity.gid),
                                         c.identity.helpers ? " (newuidmap, newgidmap)" : "", deny ? ", setgroups denied" : ""),
                                     {}, step::WriteIdMap{c.identity.uid, c.identity.gid, c.identity.helpers, deny}));
-        // What the child makes belongs to the sandbox's root, or to whoever is mapped first.
-        const std::uint32_t uid = c.identity.maps_uid(0) ? 0 : c.identity.uid.front().inside;
-        const std::uint32_t gid = c.identity.maps_gid(0) ? 0 : c.identity.gid.front().inside;
-        c.entry.push_back(sandbox_step("ids.setup", {}, cat("work as uid ", uid, ", gid ", gid), step::WorkAs{uid, gid}));
         c.plan.notes.push_back(cat("ids: ", c.identity.why));
     }
-    if (*c.profile.namespaces.user.mode == NamespaceMode::path)
-        c.entry.push_back(
-            sandbox_step("ids.setup", c.profile.namespaces.user.mode.at, "work as root of the joined user namespace", step::WorkAs{0, 0}));
+    plan_work_as(c);
     c.plan.supervision.own_pid_namespace = is_private(c.profile.namespaces.pid);
 }
 

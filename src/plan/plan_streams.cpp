@@ -27,7 +27,7 @@ void open_terminal(Context& c) {
                                      "give it its settings back", step::RawTerminal{}));
     c.setup.push_back(sandbox_step("terminal", p.process.tty.at, "open a terminal of the sandbox's own",
                                    step::OpenTerminal{c.terminal, c.user.uid, c.caller.size}));
-    if (*p.dev.mode == DevMode::minimal) {
+    if (*p.dev.mode == DevMode::minimal && !c.joins) {
         c.setup.push_back(sandbox_step("target:/dev/console", {}, "make /dev/console",
                                        step::MakeFile{"/dev/console", {}, {}, 0600, 0, 0, false, no_slot}));
         c.setup.push_back(sandbox_step("console", {}, "show the terminal as /dev/console", step::ShowConsole{c.terminal}));

@@ -140,7 +140,8 @@ struct Join {
 struct Spawn {
     std::vector<NamespaceType> fresh;
     std::vector<Join> joined;
-    Slot group = no_slot;  // born into this group of cgroup v2 (CLONE_INTO_CGROUP)
+    Slot group = no_slot;    // born into this group of cgroup v2 (CLONE_INTO_CGROUP)
+    Slot process = no_slot;  // into all namespaces of this one
 };
 // ---- control groups, host side. In a path "<id>" stands for the run's random id, "<scope>" for the folder of systemd's scope.
 struct GroupValue {
@@ -229,6 +230,21 @@ struct TuneProcess {
 struct Release {
     std::vector<Slot> slots;
 };  // go, with these descriptors
+
+// ---- host side, of a session in a sandbox that is there already
+// Its first process, which cannot be another of the same number, while a supervisor looks after it.
+struct OpenProcess {
+    Slot slot;
+    std::string sandbox;
+    std::int32_t pid;
+    std::uint64_t start;  // clock ticks since boot
+};
+// One of its control groups: the file that a process writes itself into (v1), or the folder that it is born in.
+struct OpenGroup {
+    Slot slot;
+    std::string path;
+    bool v2;
+};
 
 // ---- sandbox side, in the first process
 struct Receive {
@@ -399,7 +415,8 @@ using Action = std::variant<
     step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,
     step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts, step::StartPayload, step::NewSession, step::PlaceDescriptors,
     step::WorkingDirectory, step::SetUmask, step::SetLimit, step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser,
-    step::SetCapabilities, step::NoNewPrivileges, step::DieWithParent, step::InstallSeccomp, step::Execute>;
+    step::SetCapabilities, step::NoNewPrivileges, step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess,
+    step::OpenGroup>;
 
 enum class Side { host, sandbox };
 

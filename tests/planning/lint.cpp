@@ -41,6 +41,7 @@ struct Use {
     void operator()(const step::Spawn& s) {
         for (const step::Join& join : s.joined) needs.push_back(join.slot);
         need(s.group);
+        need(s.process);
         lasting = true;
     }
     void operator()(const step::MakeLogFolder&) { lasting = true; }
@@ -100,6 +101,8 @@ struct Use {
     void operator()(const step::PlaceDescriptors& s) {
         for (const auto& [slot, number] : s.places) needs.push_back(slot);
     }
+    void operator()(const step::OpenProcess& s) { fills.push_back(s.slot); }
+    void operator()(const step::OpenGroup& s) { fills.push_back(s.slot); }
     void operator()(const step::WriteIdMap&) {}
     void operator()(const step::TuneProcess&) {}
     void operator()(const step::SetPropagation&) {}
