@@ -99,7 +99,8 @@ Result<Prepared> prepare(const std::string& name, const ExecFlags& flags) {
     auto loaded = load(options);
     if (!loaded) return pass(loaded);
     if (!loaded->decoded || has_errors(loaded->diagnostics))
-        return fail(cat("the effective profile of sandbox ", quote(name), " cannot be read any more"), cat("sandbox validate ", options.profile));
+        return fail(cat("the effective profile of sandbox ", quote(name), " cannot be read any more"),
+                    cat("sandbox validate ", options.profile));
     auto facts = probe_for(loaded->profile);
     if (!facts) return pass(facts);
     if (auto read = read_users(found->status, *facts); !read) return pass(read);

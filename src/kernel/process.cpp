@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,11 +31,13 @@ struct Handover {
     int error = 0;
     int pidfd = -1;
     pid_t pid = -1;
+    int hand_over = -1;  // socket through which the intermediate process gives the child's pidfd
 };
 
 constexpr std::size_t stack_size = 64 * 1024;
 alignas(16) std::array<char, stack_size> outer_stack;
 alignas(16) std::array<char, stack_size> inner_stack;
+alignas(16) std::array<char, stack_size> between_stack;
 
 [[noreturn]] void give_up(Handover& h, const char* call) {
     h.failed = call;
@@ -156,7 +159,7 @@ bool joins_process(const SpawnRequest& r) { return r.process.pidfd >= 0; }
 // What the host has open is not in reach of whoever lives in the namespaces (CVE-2016-9962).
 void close_others(Handover& h) {
     const SpawnRequest& r = *h.request;
-    std::vector<int> kept{r.image, r.socket, r.program, r.group, r.null, r.process.pidfd, r.process.time};
+    std::vector<int> kept{r.image, r.socket, r.program, r.group, r.null, r.process.pidfd, r.process.time, h.hand_over};
     for (const JoinedNamespace& ns : r.joined) kept.push_back(ns.file);
     std::erase_if(kept, [](int number) { return number < 0; });
     std::sort(kept.begin(), kept.end());
@@ -183,6 +186,69 @@ void enter_namespaces(Handover& h) {
     close(r.process.time);
 }
 
+void send_descriptor(Handover& h, int descriptor) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    char byte = 0;
+    iovec vector{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
+    if (sendmsg(h.hand_over, &message, MSG_NOSIGNAL) < 0) give_up(h, "sendmsg");
+}
+
+Fd receive_descriptor(int socket) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    char byte = 0;
+    iovec vector{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0) return Fd();
+    const cmsghdr* head = CMSG_FIRSTHDR(&message);
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) return Fd();
+    int descriptor = -1;
+    std::memcpy(&descriptor, CMSG_DATA(head), sizeof descriptor);
+    return Fd(descriptor);
+}
+
+// proc_pid_fdinfo(5); -1 when the process has gone.
+pid_t process_of(int pidfd) {
+    const Fd file(open(cat("/proc/self/fdinfo/", pidfd).c_str(), O_RDONLY | O_CLOEXEC));
+    char text[512];
+    const ssize_t size = file ? read(file.get(), text, sizeof text) : 0;
+    for (const std::string_view line : split(std::string_view(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))), '\n'))
+        if (line.starts_with("Pid:")) return static_cast<pid_t>(parse_int(trim(line.substr(4))).value_or(-1));
+    return -1;
+}
+
+// Makes the real child and leaves it to the first process of the namespace. That one waits at its end until every process of the
+// namespace has been waited for; of a launcher that was killed or stopped, nobody may ever wait for the child.
+int run_between(void* argument) {
+    Handover& h = *static_cast<Handover*>(argument);
+    if (clone_waiting(CLONE_VM, inner_stack, run_child, h, &h.pidfd, true) < 0) give_up(h, "clone3");
+    _exit(0);
+}
+
+void leave_to_namespace(Handover& h) {
+    int between_pidfd = -1;
+    // One table of descriptors, so that the child's pidfd arrives here.
+    const long between = clone_waiting(CLONE_VM | CLONE_FILES, between_stack, run_between, h, &between_pidfd, true);
+    if (between < 0) give_up(h, "clone3");
+    while (waitpid(static_cast<pid_t>(between), nullptr, 0) < 0 && errno == EINTR) {
+    }
+    if (!h.failed) send_descriptor(h, h.pidfd);
+    _exit(0);
+}
+
 // Enters namespaces and makes the real child as its sibling, whose parent is the launcher. Its memory is its own: a time
 // namespace is entered only by a process that shares no memory with another (EUSERS; time_namespaces(7)). Nobody in the namespaces
 // may look at it: a change of credentials makes it what fs.suid_dumpable says, so it is said twice.
@@ -192,6 +258,7 @@ int run_intermediate(void* argument) {
     close_others(h);
     enter_namespaces(h);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (h.request->process.namespaces & CLONE_NEWPID) leave_to_namespace(h);
     int unused = -1;
     const long pid = clone_waiting(h.request->namespaces | CLONE_VM | CLONE_PARENT, inner_stack, run_child, h, &unused, false,
                                    joins_process(*h.request) ? -1 : h.request->group);
@@ -239,6 +306,15 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
     sigprocmask(SIG_SETMASK, &all, &before);
     long pid = 0;
     int intermediate_pidfd = -1;
+    int ends[2] = {-1, -1};
+    if (joins_process(request) && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        const int number = errno;
+        sigprocmask(SIG_SETMASK, &before, nullptr);
+        munmap(page, sizeof(Handover));
+        return fail_errno("socketpair", number);
+    }
+    const Fd received(ends[0]), given(ends[1]);
+    shared.hand_over = given.get();
     const bool direct = request.joined.empty() && !joins_process(request);
     if (direct) {
         pid = clone_waiting(request.namespaces | CLONE_VM, outer_stack, run_child, shared, &shared.pidfd, true, request.group);
@@ -249,9 +325,17 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
         pid = intermediate;
         if (intermediate >= 0) {
             reap(static_cast<pid_t>(intermediate), intermediate_pidfd);
+            const bool left = request.process.namespaces & CLONE_NEWPID;
+            shared.pidfd = -1;
+            if (left && !shared.failed) {
+                Fd pidfd = receive_descriptor(received.get());
+                shared.pid = pidfd ? process_of(pidfd.get()) : -1;
+                shared.pidfd = pidfd.release();
+                if (shared.pidfd < 0) shared.failed = "setns to the namespaces of the sandbox", shared.error = ESRCH;
+            }
             pid = shared.failed ? -1 : shared.pid;
             // It is our child, so its number is its own until we wait for it.
-            if (pid >= 0) shared.pidfd = static_cast<int>(syscall(SYS_pidfd_open, shared.pid, 0));
+            if (!left && pid >= 0) shared.pidfd = static_cast<int>(syscall(SYS_pidfd_open, shared.pid, 0));
             if (shared.failed) errno = shared.error;
         }
     }
@@ -259,6 +343,10 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
     sigprocmask(SIG_SETMASK, &before, nullptr);
     const Handover h = shared;
     munmap(page, sizeof(Handover));
+    if (pid < 0 && h.pidfd >= 0) {
+        close(h.pidfd);
+        return fail("the sandbox has just ended");
+    }
     if (pid < 0 && !h.failed) return fail_errno("clone3", error, hint_for("clone3", error));
     if (h.failed) {
         if (h.pid >= 0 || direct) reap(h.pid >= 0 ? h.pid : static_cast<pid_t>(pid), h.pidfd);

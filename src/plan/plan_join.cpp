@@ -26,7 +26,8 @@ Result<Profile> profile_for(const Profile& of_payload, const ExecRequest& reques
     }
     if (!request.working_dir.empty()) {
         const auto path = normal_path(request.working_dir);
-        if (!path) return fail(cat("--workdir ", quote(request.working_dir), " is not a complete path"), "it begins with / and has no .. in it");
+        if (!path)
+            return fail(cat("--workdir ", quote(request.working_dir), " is not a complete path"), "it begins with / and has no .. in it");
         p.process.working_dir = Text(*path);
     }
     for (const std::string& entry : request.environment) {
@@ -82,8 +83,8 @@ void plan_inherited_limits(Context& c, const ExecRequest& request) {
         const bool raise = limit.hard > limit.own_hard;
         if (raise && may_raise)
             c.after.push_back(
-                host_step(cat("ulimit.raise:", limit.resource), {}, cat("allow resource ", limit.resource, " as much as the sandbox has"), {},
-                          step::TuneProcess{step::Tuning::hard_limit, limit.resource, static_cast<std::int64_t>(limit.hard), {}}));
+                host_step(cat("ulimit.raise:", limit.resource), {}, cat("allow resource ", limit.resource, " as much as the sandbox has"),
+                          {}, step::TuneProcess{step::Tuning::hard_limit, limit.resource, static_cast<std::int64_t>(limit.hard), {}}));
         const std::uint64_t hard = raise && !may_raise ? limit.own_hard : limit.hard;
         c.payload.push_back(sandbox_step(cat("ulimit:", limit.resource), {}, cat("limit resource ", limit.resource, " as in the sandbox"),
                                          step::SetLimit{limit.resource, std::min(limit.soft, hard), hard}));
