@@ -139,6 +139,8 @@ class Launch {
         slots_.clear();
         shared_groups_.clear();
         groups_.clear();
+        root_upper_.reset();
+        presence_.status.upper_descriptor = -1;
         if (journal_)
             replay(*journal_, problems, everything);
         else if (presence_.has_begun())
@@ -469,8 +471,6 @@ class Launch {
             auto child = spawn(request);
             if (!child) return pass(child);
             child_ = std::move(*child);
-            // A stopped one of us would keep the sandbox from ending, whose first process waits until all have been waited for.
-            signal(SIGCHLD, SIG_IGN);
             return {};
         }
         Recorder r = recorder();
@@ -584,6 +584,7 @@ class Launch {
     Fd socket_, user_namespace_;
     Fd joined_;  // of a session: the first process of the sandbox
     OtherNamespaces namespaces_;
+    Fd root_upper_;  // on a tmpfs that nobody else can name
     std::optional<termios> terminal_before_;
     ChildProcess child_;
     std::vector<std::string> skipped_;
@@ -610,6 +611,10 @@ Status Launch::build_overlay(const step::BuildOverlay& s) {
         if (mkdirat(tmpfs.get(), "upper", 0755) != 0 || mkdirat(tmpfs.get(), "work", 0700) != 0 ||
             fchownat(tmpfs.get(), "upper", maker(true), maker(false), 0) != 0 || fchmodat(tmpfs.get(), "upper", 0755, 0) != 0)
             return fail_errno("make upper and work on a tmpfs", errno);
+        if (s.of_root) {
+            root_upper_.reset(openat(tmpfs.get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            presence_.status.upper_descriptor = root_upper_.get();
+        }
     }
     std::vector<MountOption> options = options_of(s.options);
     // Who mounts an overlay is who creates in it: over id-mapped layers, the sandbox's own root.

@@ -57,6 +57,7 @@ Slot overlay_by_parent(Context& c, const Overlay& overlay, const std::string& la
     const bool mapped = c.id_mapped_mounts() && idmap != IdmapMode::none;
     auto& merge_phase = mapped ? c.after : c.before;
     step::BuildOverlay build{c.sent_slot(), {}, no_slot, {}, {}, overlay.upper_is_tmpfs(), {}, options_of(overlay, false), attributes};
+    build.of_root = label == "/";
     if (overlay.size) build.size = **overlay.size;
     const auto open_layer = [&](const std::string& path, const std::string& name, Position where, const char* what) {
         const Slot slot = c.slot();

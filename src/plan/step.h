@@ -220,6 +220,7 @@ struct BuildOverlay {
     std::optional<std::uint64_t> size;
     std::vector<FsOption> options;
     std::uint64_t attributes;
+    bool of_root = false;  // `sandbox diff` shows what it has changed
 };
 enum class Tuning { oom_score, nice, scheduler, io_priority, affinity, hard_limit };
 struct TuneProcess {

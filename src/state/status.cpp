@@ -41,6 +41,7 @@ void visit_members(S& s, Visit&& visit) {
     visit("logs", s.logs);
     visit("log_driver", s.log_driver);
     visit("upper", s.upper);
+    visit("upper_descriptor", s.upper_descriptor);
     visit("lower", s.lower);
     visit("stop_signal", s.stop_signal);
     visit("reason", s.reason);

@@ -42,6 +42,7 @@ struct SandboxStatus {
     std::string log_driver;                  // "file", "journald", "none"; empty in the foreground
     std::vector<GroupRecord> groups;
     std::string upper;                       // directory that takes what an overlay root writes; empty: none, or a tmpfs
+    int upper_descriptor = -1;               // of an upper on a tmpfs: what the supervisor has it open as; -1: none
     std::vector<std::string> lower;
     std::string stop_signal;                 // by name
     // when it has ended
