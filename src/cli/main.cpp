@@ -181,7 +181,7 @@ void add_enter(CLI::App& app, Words& w, int& code) {
     exec->add_option("-w,--workdir", w.exec.working_dir, "in another directory")->type_name("DIR");
     exec->add_flag("--tty", w.exec.terminal, "give the command a terminal");
     exec->add_flag("--no-tty", w.exec.no_terminal, "give the command no terminal")->excludes("--tty");
-    exec->footer("The command comes after --.");
+    exec->footer("What follows -- is the command.");
     exec->callback([&w, &code] {
         w.exec.command = w.profile.command;
         code = verb_exec(w.name, w.exec);
