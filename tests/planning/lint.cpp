@@ -232,7 +232,8 @@ class Linter {
     }
 
     void check_order() {
-        exactly_once<step::CreateState>("state");
+        const bool session = plan_.supervision.joins;  // in a sandbox that has its state already
+        if (!session) exactly_once<step::CreateState>("state");
         exactly_once<step::Spawn>("clone");
         exactly_once<step::Release>("release");
         exactly_once<step::Receive>("receive");
@@ -242,7 +243,10 @@ class Linter {
         exactly_once<step::SetCapabilities>("capabilities");
         exactly_once<step::DieWithParent>("parent-death");
         exactly_once<step::Execute>("exec");
-        if (plan_.steps.empty() || !std::holds_alternative<step::CreateState>(plan_.steps.front().action))
+        if (session) {
+            exactly_once<step::OpenProcess>("sandbox.open");
+            before<step::OpenProcess, step::Spawn>("opening the sandbox", "the clone");
+        } else if (plan_.steps.empty() || !std::holds_alternative<step::CreateState>(plan_.steps.front().action))
             problem("the state folder is not the first thing");
         if (plan_.steps.empty() || !std::holds_alternative<step::Execute>(plan_.steps.back().action)) problem("exec is not the last thing");
         before<step::JoinGroups, step::WorkAs>("entering the groups", "working as another user");

@@ -52,6 +52,29 @@ const CallerContext& caller() {
     return context;
 }
 
+const Step* find(const Plan& plan, std::string_view id) {
+    const auto found = std::ranges::find(plan.steps, id, &Step::id);
+    return found == plan.steps.end() ? nullptr : &*found;
+}
+
+// A further command in the sandbox gets the steps that its payload had.
+void check_session(const Loaded& loaded, const HostFacts& facts, const Plan& payload) {
+    ExecRequest request;
+    request.command = {"/bin/true"};
+    request.init = 7;
+    request.groups = {{"/sys/fs/cgroup/devices/sandbox/x.1", {"devices"}, false}};
+    const auto plan = make_exec_plan(loaded.profile, facts, caller(), request);
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_THAT(lint(*plan, loaded.sources), testing::IsEmpty());
+    for (const char* id : {"ids", "groups", "no-new-privs", "parent-death", "seccomp", "umask", "working-dir", "keyring"}) {
+        const Step *wanted = find(payload, id), *got = find(*plan, id);
+        ASSERT_EQ(wanted != nullptr, got != nullptr) << id;
+        if (wanted) EXPECT_EQ(wanted->text, got->text) << id;
+    }
+    for (const Step& step : plan->steps)
+        EXPECT_TRUE(step.undo.empty() || step.id == "clone" || step.id == "terminal.raw") << step.id << ": nothing of a session outlives it";
+}
+
 class GoldenPlan : public testing::TestWithParam<std::tuple<fs::path, std::string>> {};
 
 TEST_P(GoldenPlan, IsAsItWasRead) {
@@ -68,6 +91,7 @@ TEST_P(GoldenPlan, IsAsItWasRead) {
         const Plan plan = make_plan(loaded.profile, facts, caller());
         EXPECT_THAT(lint(plan, loaded.sources), testing::IsEmpty());
         text += plan_to_text(plan, loaded.sources);
+        check_session(loaded, facts, plan);
     }
     const fs::path golden = cat(SOURCE_DIR "/tests/unit/plans/", file.stem().string(), ".", host, ".txt");
     if (const char* update = std::getenv("SANDBOX_UPDATE_GOLDEN"); update && std::string_view(update) == "1") {
