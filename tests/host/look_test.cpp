@@ -28,7 +28,9 @@ class Look : public ::testing::Test {
     void TearDown() override {
         if (!before_) return;
         EXPECT_TRUE(sandbox_command({"down", "--all"}).ok());
-        std::filesystem::remove_all("/var/log/sandbox");
+        // Logs stay when a sandbox goes, on the real host: what others have there is theirs.
+        std::filesystem::remove_all("/var/log/sandbox/box");
+        rmdir("/var/log/sandbox");
         EXPECT_EQ(differences_since(*before_), "");
     }
     // Returns when the command runs.
@@ -44,7 +46,6 @@ class Look : public ::testing::Test {
         EXPECT_TRUE(ended.ok()) << ended;
         return Json::parse(ended.out, nullptr, false);
     }
-    static bool has_groups() { return is_host_root() && exists("/sys/fs/cgroup"); }
 
     TempDir place_;
     std::optional<HostSnapshot> before_;
@@ -82,7 +83,9 @@ TEST_F(Look, inspect_tells_what_the_kernel_holds_the_payload_to) {
     EXPECT_EQ(seen["no_new_privileges"], true);
     EXPECT_EQ(seen["uid_map"].size(), 1U);
     EXPECT_EQ(seen["uid_map"][0]["inside"], 0);
-    EXPECT_NE(seen["uid_map"][0]["outside"], 0);
+    if (is_host_root()) {
+        EXPECT_NE(seen["uid_map"][0]["outside"], 0);
+    }
     EXPECT_EQ(seen["namespaces"]["uts"]["host"], true);
     for (const char* own : {"user", "mount", "pid", "ipc", "network"}) EXPECT_EQ(seen["namespaces"][own]["host"], false) << own;
     EXPECT_EQ(std::filesystem::read_symlink(cat("/proc/", seen["payload"]["pid"].get<int>(), "/ns/net")),

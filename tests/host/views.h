@@ -1,6 +1,8 @@
 // What the functional tests share: short profiles, and lists out of the probe's answers.
 #pragma once
 
+#include <unistd.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +27,11 @@ inline Json mount_at(const Json& mounts, std::string_view target) {
     for (const Json& mount : mounts)
         if (mount["target"] == target) found = mount;
     return found;
+}
+
+// Whether this root can make control groups here, in cgroup v1 or v2.
+inline bool has_groups() {
+    return access("/sys/fs/cgroup/pids/cgroup.procs", W_OK) == 0 || access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
 }
 
 }  // namespace harness
