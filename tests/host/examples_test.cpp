@@ -1,6 +1,7 @@
 // What the project shows to people does what it says: the profiles under profiles/, the lines of README.md and those of
 // sandbox(1).
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <set>
@@ -176,6 +177,9 @@ TEST(Readme, has_commands_that_run) {
         const Ended ended = type(line, options);
         EXPECT_TRUE(ended.ok()) << line << "\n" << ended;
     }
+    // Logs stay when a sandbox goes, on the real host.
+    std::filesystem::remove_all("/var/log/sandbox/web");
+    rmdir("/var/log/sandbox");
 }
 
 TEST(ManualPage, has_examples_that_run) {
