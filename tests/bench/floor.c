@@ -1,7 +1,7 @@
 /* The floor: what a launch asks of the kernel, and nothing else. No profile, no checks, no journal, no messages beyond the
  * name of the failing call. Every part can be left out, so that two rows that differ by one part show its price.
  *
- *   bench-floor [-i] [-U BASE] [-m fork|vm|vfork] [-n NAMESPACES] [-d nodes|binds] [-s FILTER] [-w PARTS] [-l LOWER]...
+ *   bench-floor [-i] [-U BASE] [-m fork|vm|vfork] [-n NAMESPACES] [-d nodes|binds] [-s FILTER] [-w PARTS] [-g GROUP]... [-l LOWER]...
  *               -r ROOT PROGRAM ARGS...
  *
  *   -i  a minimal init is PID 1 and the program its child; without it the program is PID 1
@@ -12,6 +12,7 @@
  *   -d  /dev from nodes made in place (default) or from binds of the host's (always with -U)
  *   -s  a file with an array of struct sock_filter
  *   -w  leaves out, comma separated: propagation proc sys dev pts shm mqueue masks sysctl lo hostname caps nnp keyring close
+ *   -g  a group of cgroup v1: TREE, or TREE:FILE=VALUE with a limit (repeated); the child writes itself into its tasks
  *   -l  a lower layer of an overlay (repeated, top first) whose upper is a tmpfs; -r is then only where it is mounted
  */
 #define _GNU_SOURCE
@@ -52,6 +53,11 @@ static struct {
     int lowers;
     struct sock_fprog filter;
     int root_fd, ready_pipe[2];
+    struct {
+        char path[160];
+        int tasks;
+    } group[16];
+    int groups;
 } job;
 
 static void die(const char* what) {
@@ -267,8 +273,40 @@ static int be_init(void) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* ---- control groups */
+
+static void make_group(char* words) {
+    char* file = strchr(words, ':');
+    if (file != NULL) *file++ = '\0';
+    char path[256];
+    const int number = job.groups++;
+    snprintf(job.group[number].path, sizeof job.group[number].path, "%s/floor-%d", words, getpid());
+    need(mkdir(job.group[number].path, 0755), job.group[number].path);
+    if (file != NULL) {
+        char* value = strchr(file, '=');
+        if (value == NULL) _exit(64);
+        *value++ = '\0';
+        snprintf(path, sizeof path, "%s/%s", job.group[number].path, file);
+        const int limit = need(open(path, O_WRONLY | O_CLOEXEC), path);
+        need(write(limit, value, strlen(value)), path);
+        close(limit);
+    }
+    snprintf(path, sizeof path, "%s/tasks", job.group[number].path);
+    job.group[number].tasks = need(open(path, O_WRONLY | O_CLOEXEC), path);
+}
+
+static void enter_groups(void) {
+    for (int i = 0; i < job.groups; ++i) need(write(job.group[i].tasks, "0", 1), "tasks");
+    if (job.groups > 0 && (job.namespaces & CLONE_NEWCGROUP) != 0) need(unshare(CLONE_NEWCGROUP), "cgroup namespace");
+}
+
+static void remove_groups(void) {
+    for (int i = 0; i < job.groups; ++i) need(rmdir(job.group[i].path), job.group[i].path);
+}
+
 static int be_child(void* unused) {
     (void)unused;
+    enter_groups();
     if (job.user_base > 0) {
         char byte;
         close(job.ready_pipe[1]);
@@ -349,7 +387,7 @@ static pid_t make_child(int* pidfd) {
 int main(int argc, char** argv) {
     job.namespaces = namespaces_of("pmuinc");
     job.root_fd = -1;
-    for (int option; (option = getopt(argc, argv, "+iU:m:n:d:s:w:r:l:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "+iU:m:n:d:s:w:r:l:g:")) != -1;) {
         switch (option) {
             case 'i': job.with_init = 1; break;
             case 'U': job.user_base = atoi(optarg); break;
@@ -359,6 +397,9 @@ int main(int argc, char** argv) {
             case 's': job.filter_path = optarg; break;
             case 'w': job.without = optarg; break;
             case 'r': job.root = optarg; break;
+            case 'g':
+                if (job.groups < 16) make_group(optarg);
+                break;
             case 'l':
                 if (job.lowers < 512) job.lower[job.lowers++] = optarg;
                 break;
@@ -383,5 +424,6 @@ int main(int argc, char** argv) {
     while (waitid(P_PIDFD, pidfd, &info, WEXITED) < 0) {
         if (errno != EINTR) die("waitid");
     }
+    remove_groups();
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }

@@ -25,12 +25,13 @@ FIRST_ID = 1_000_000_000  # far above what subordinate id files hand out
 class Job:
     """A row: which parts the launch has."""
 
-    def __init__(self, name, title, seccomp=False, user=False, lowers=0):
-        self.name, self.title, self.seccomp, self.user, self.lowers = name, title, seccomp, user, lowers
+    def __init__(self, name, title, seccomp=False, user=False, lowers=0, groups=False):
+        self.name, self.title, self.seccomp, self.user, self.lowers, self.groups = name, title, seccomp, user, lowers, groups
 
 
 JOBS = [
     Job("plain", "namespaces, read-only root, capabilities"),
+    Job("cgroup", "and cgroup v1 limits: memory, processes, with a freezer and a counter of processor time", groups=True),
     Job("seccomp", "and the default seccomp filter", seccomp=True),
     Job("idmap", "and a user namespace with an id-mapped root", seccomp=True, user=True),
     Job("overlay1", "an overlay with 1 lower layer", seccomp=True, lowers=1),
@@ -71,6 +72,10 @@ def floor(place, job, extra=()):
         words += ["-s", place.raw_filter]
     if job.user:
         words += ["-U", str(FIRST_ID)]
+    for group in ("memory:memory.limit_in_bytes=67108864", "pids:pids.max=512", "freezer", "cpuacct") if job.groups else ():
+        if not os.path.isdir("/sys/fs/cgroup/" + group.partition(":")[0]):
+            raise Missing("there is no such tree of cgroup v1: " + group)
+        words += ["-g", "/sys/fs/cgroup/" + group]
     if job.lowers:
         for layer in place.layers(job.lowers):
             words += ["-l", layer]
@@ -87,6 +92,10 @@ def sandbox(place, job):
         profile["rootfs"] = {"overlay": {"lower": place.layers(job.lowers), "upper": "tmpfs"}}
     else:
         profile["rootfs"] = {"path": place.root, "readonly": True}
+    if job.groups:
+        profile["resources"] = {"memory": {"max": "64Mi", "swap": "infinity"}, "pids": 512}
+    else:
+        profile["cgroup"] = {"manager": "none"}
     if not job.user:
         profile["id_map"] = "host"
     if not job.seccomp:
@@ -101,7 +110,7 @@ def sandbox(place, job):
 
 
 def bubblewrap(place, job):
-    if job.user or job.lowers:
+    if job.user or job.lowers or job.groups:
         return None  # it maps one id only, and has no overlays in Debian 12's version
     words = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup", "--die-with-parent",
              "--clearenv", "--hostname", "bench", "--ro-bind", place.root, "/", "--proc", "/proc", "--dev", "/dev"]
@@ -152,6 +161,8 @@ def crun_config(place, job):
 def crun(place, job):
     if job.lowers:
         return None  # an OCI runtime is handed a mounted overlay
+    if job.groups:
+        return None  # its groups would be the machine's: see the design's table for what they cost it
     bundle = os.path.join(place.path, f"bundle-{job.name}")
     os.makedirs(bundle)
     with open(os.path.join(bundle, "config.json"), "w", encoding="ascii") as file:
