@@ -42,13 +42,13 @@ enum class OpKind : uint16_t {
     time_offsets,    // text b into timens_offsets of a new time namespace
     sysctl,          // a ("net/core/somaxconn") = b, in the /proc that slot holds
     loopback_up,
-    new_keyring,  // session keyring named a
-    open_pty,     // in the devpts beneath root path a: slot = master, slot2 = the other end; the master goes to the parent.
-                  // Owner x; size y: rows, columns and both in pixels, 16 bits each from the lowest
-    console,      // the terminal in slot is shown at path a
-    join_groups,  // this process, while it is one thread, writes itself into the x task files in the slots that pool array b names
+    new_keyring,       // session keyring named a
+    open_pty,          // in the devpts beneath root path a: slot = master, slot2 = the other end; the master goes to the parent.
+                       // Owner x; size y: rows, columns and both in pixels, 16 bits each from the lowest
+    console,           // the terminal in slot is shown at path a
+    join_groups,       // this process, while it is one thread, writes itself into the x task files in the slots that pool array b names
     cgroup_namespace,  // a cgroup namespace with the groups of now as its roots
-    sync,         // tells the parent and waits for an answer (tests stop here; with x: until the command is to be started)
+    sync,              // tells the parent and waits for an answer (tests stop here; with x: until the command is to be started)
     // ---- from here on in the payload's process
     fork,               // the payload's process begins; the first one becomes its init
     session,            // a new session; slot >= 0 is its controlling terminal
@@ -134,13 +134,13 @@ constexpr int child_program = 4;
 
 enum class RecordKind : uint32_t {
     // to the parent
-    failed = 1,   // step, error, detail = index of the op
-    skipped,      // an optional step: step, error
-    terminal,     // carries the master end of the new pty
-    at_sync,      // step
-    held,         // everything is made; the answer starts the command
-    ready,        // everything is done, exec is next
-    running,      // exec succeeded (sent by init; without init: end of file after ready); detail = the payload's process id, as init sees it
+    failed = 1,  // step, error, detail = index of the op
+    skipped,     // an optional step: step, error
+    terminal,    // carries the master end of the new pty
+    at_sync,     // step
+    held,        // everything is made; the answer starts the command
+    ready,       // everything is done, exec is next
+    running,     // exec succeeded (sent by init; without init: end of file after ready); detail = the payload's process id, as init sees it
     exec_failed,  // error
     exited,       // detail = wait status of the payload
     // to the child

@@ -36,7 +36,7 @@ struct ExecFlags {
 };
 
 struct LogFlags {
-    bool follow = false, times = false;
+    bool follow = false, times = false, json = false;
     std::string since;
     std::int64_t tail = -1;  // lines; -1: all
 };
@@ -66,14 +66,14 @@ int verb_plan(const ProfileOptions& options, bool json);
 int verb_config(const ProfileOptions& options);
 int verb_schema(bool manual);
 int verb_doctor(const std::string& profile, bool json);
-int verb_gc(bool quiet);
+int verb_gc(bool quiet, bool json);
 int verb_start(const std::vector<std::string>& names);
 int verb_stop(const std::vector<std::string>& names);
 int verb_restart(const std::vector<std::string>& names);
 int verb_kill(const std::vector<std::string>& names, const std::string& signal, bool all);
 int verb_pause(const std::vector<std::string>& names);
 int verb_resume(const std::vector<std::string>& names);
-int verb_wait(const std::vector<std::string>& names);
+int verb_wait(const std::vector<std::string>& names, bool json);
 int verb_down(const std::vector<std::string>& names, bool all);
 int verb_ps(bool json, bool quiet);
 int verb_inspect(const std::string& name);

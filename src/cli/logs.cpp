@@ -35,11 +35,19 @@ std::optional<std::string> since_text(const std::string& words) {
     return std::nullopt;
 }
 
+enum class LineForm { text, timed, json };
+
 // One line of a log file to the stream that it was written to.
-void show_line(std::string_view line, bool times) {
+void show_line(std::string_view line, LineForm form) {
+    const bool times = form == LineForm::timed;
     const auto first = line.find(' '), second = line.find(' ', first + 1), third = line.find(' ', second + 1);
     if (third == std::string_view::npos) return;
     const bool error = line.substr(first + 1, second - first - 1) == "stderr", whole = line[second + 1] == 'F';
+    if (form == LineForm::json) {
+        const nlohmann::ordered_json json{
+            {"time", line.substr(0, first)}, {"stream", error ? "stderr" : "stdout"}, {"text", line.substr(third + 1)}, {"whole", whole}};
+        return write_out(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    }
     const std::string text = cat(times ? cat(line.substr(0, first), " ") : std::string(), line.substr(third + 1), whole ? "\n" : "");
     error ? write_err(text) : write_out(text);
 }
@@ -54,7 +62,7 @@ std::vector<std::string> files_of(const std::string& folder) {
 
 class Reader {
    public:
-    Reader(std::string since, bool times, std::int64_t tail) : since_(std::move(since)), times_(times), tail_(tail) {}
+    Reader(std::string since, LineForm form, std::int64_t tail) : since_(std::move(since)), form_(form), tail_(tail) {}
 
     // What has come since the last call, line by line; what is no whole line yet waits.
     void read_on(int file) {
@@ -72,7 +80,7 @@ class Reader {
     }
     // The lines that `tail` has kept; from now on lines are shown at once.
     void catch_up() {
-        for (const std::string& line : last_) show_line(line, times_);
+        for (const std::string& line : last_) show_line(line, form_);
         last_.clear();
         tail_ = -1;
     }
@@ -80,12 +88,12 @@ class Reader {
    private:
     void take(std::string_view line) {
         if (!since_.empty() && line.substr(0, since_.size() - 1) < since_.substr(0, since_.size() - 1)) return;
-        if (tail_ < 0) return show_line(line, times_);
+        if (tail_ < 0) return show_line(line, form_);
         last_.emplace_back(line);
         if (last_.size() > static_cast<std::size_t>(tail_)) last_.pop_front();
     }
     std::string since_, rest_;
-    bool times_;
+    LineForm form_;
     std::int64_t tail_;
     std::deque<std::string> last_;
 };
@@ -100,7 +108,8 @@ bool is_at(int file, const std::string& path) {
 int follow(const std::string& name, const std::string& folder, Fd file, Reader& reader) {
     const Fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     const std::string path = folder + "/log";
-    if (!watch || inotify_add_watch(watch.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0) return exit_launcher;
+    if (!watch || inotify_add_watch(watch.get(), folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+        return exit_launcher;
     while (true) {
         if (file) reader.read_on(file.get());
         if (!file || !is_at(file.get(), path)) {
@@ -128,6 +137,7 @@ int logs_of_journal(const std::string& name, const LogFlags& flags) {
     std::vector<std::string> words{"journalctl", "--no-pager", "-o", "cat", cat("SANDBOX_NAME=", name)};
     if (flags.follow) words.emplace_back("-f");
     if (flags.times) words[3] = "short-iso";
+    if (flags.json) words[3] = "json";
     if (flags.tail >= 0) words.push_back(cat("-n", flags.tail));
     const auto since = since_text(flags.since);
     if (since && !since->empty()) words.push_back(cat("--since=", since->substr(0, 10), " ", since->substr(11, 8), " UTC"));
@@ -146,17 +156,25 @@ int verb_logs(const std::string& name, const LogFlags& flags) {
     if (!found) return print(found.error()), exit_launcher;
     const auto since = since_text(flags.since);
     if (!since) {
-        print(Error{cat(quote(printable(flags.since)), " is neither a time nor a length of time"), "write 10m, 2h30m, 2026-11-25 or 2026-11-25T08:30:00 (UTC)", 0, {}, {}});
+        print(Error{cat(quote(printable(flags.since)), " is neither a time nor a length of time"),
+                    "write 10m, 2h30m, 2026-11-25 or 2026-11-25T08:30:00 (UTC)",
+                    0,
+                    {},
+                    {}});
         return exit_launcher;
     }
     if (found->status.log_driver == "journald") return logs_of_journal(name, flags);
     if (found->status.logs.empty()) {
         const bool none = found->status.log_driver == "none";
         print(Error{cat("sandbox ", quote(name), none ? " keeps no logs" : " has no logs: it writes where it was started"),
-                    none ? "its profile says logging: {driver: none}" : "only a detached sandbox (up -d) is logged", 0, {}, {}});
+                    none ? "its profile says logging: {driver: none}" : "only a detached sandbox (up -d) is logged",
+                    0,
+                    {},
+                    {}});
         return exit_launcher;
     }
-    Reader reader(*since, flags.times, flags.tail);
+    const LineForm form = flags.json ? LineForm::json : flags.times ? LineForm::timed : LineForm::text;
+    Reader reader(*since, form, flags.tail);
     Fd last;
     for (const std::string& path : files_of(found->status.logs)) {
         Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -110,18 +110,22 @@ int verb_doctor(const std::string& profile, bool json) {
     return make_ready({profile, {}, {}, {}}) ? (write_out(cat("ok      ", profile, " can run here\n")), 0) : 1;
 }
 
-int verb_gc(bool quiet) {
+int verb_gc(bool quiet, bool json) {
     auto root = open_state(false);
     if (!root) return print(root.error()), 1;
-    if (!root->valid()) return 0;
-    auto cleaned = collect_garbage(*root);
-    if (!cleaned) return print(cleaned.error()), 1;
+    Cleaned cleaned;
+    if (root->valid()) {
+        auto collected = collect_garbage(*root);
+        if (!collected) return print(collected.error()), 1;
+        cleaned = std::move(*collected);
+    }
     std::string out;
-    if (!quiet)
-        for (const std::string& line : cleaned->removed) out += cat("removed ", printable(line), "\n");
+    if (json) out = dump({{"removed", cleaned.removed}, {"problems", cleaned.problems}});
+    if (!quiet && !json)
+        for (const std::string& line : cleaned.removed) out += cat("removed ", printable(line), "\n");
     write_out(out);
-    for (const std::string& line : cleaned->problems) write_err(cat("sandbox: cannot clean ", printable(line), "\n"));
-    return cleaned->problems.empty() ? 0 : 1;
+    for (const std::string& line : cleaned.problems) write_err(cat("sandbox: cannot clean ", printable(line), "\n"));
+    return cleaned.problems.empty() ? 0 : 1;
 }
 
 }  // namespace sandbox

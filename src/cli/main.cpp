@@ -82,7 +82,8 @@ void add_look(CLI::App& app, Words& w, int& code) {
 
     CLI::App* gc = app.add_subcommand("gc", "clean what killed launchers left");
     gc->add_flag("-q,--quiet", w.quiet, "say nothing but errors");
-    gc->callback([&] { code = verb_gc(w.quiet); });
+    gc->add_flag("--json", w.json, "as JSON");
+    gc->callback([&] { code = verb_gc(w.quiet, w.json); });
 
     app.add_subcommand("version", "print the version")->callback([] { write_out("sandbox " SANDBOX_VERSION "\n"); });
     CLI::App* help = app.add_subcommand("help", "help for a verb");
@@ -118,7 +119,10 @@ void add_manage(CLI::App& app, Words& w, int& code) {
     steer("restart", "stop, then start", verb_restart);
     steer("pause", "let nothing of it run", verb_pause);
     steer("resume", "let it go on", verb_resume);
-    steer("wait", "wait for its end; print and return its exit code", verb_wait);
+    CLI::App* wait = app.add_subcommand("wait", "wait for its end; print and return its exit code");
+    add_names(*wait, w, true);
+    wait->add_flag("--json", w.json, "as JSON, with the reason");
+    wait->callback([&] { code = verb_wait(w.names, w.json); });
     CLI::App* kill = app.add_subcommand("kill", "send a signal to the command");
     add_names(*kill, w, true);
     kill->add_option("-s,--signal", w.signal, "a name or number, default KILL")->type_name("SIGNAL");
@@ -138,6 +142,7 @@ void add_manage(CLI::App& app, Words& w, int& code) {
     logs->add_option("name", w.name, "its name")->type_name("NAME")->required();
     logs->add_flag("-f,--follow", w.logs.follow, "and what it writes from now on");
     logs->add_flag("-t,--timestamps", w.logs.times, "with the time of each line");
+    logs->add_flag("--json", w.logs.json, "one JSON object a line: time, stream, text");
     logs->add_option("--since", w.logs.since, "from a time on (2026-11-25T08:30:00), or so long ago (10m)")->type_name("TIME");
     logs->add_option("--tail", w.logs.tail, "only the last N lines")->type_name("N");
     logs->callback([&] { code = verb_logs(w.name, w.logs); });
@@ -207,8 +212,7 @@ constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "matrix"
 struct LaterOption {
     std::string_view verb, option;
 };
-constexpr LaterOption later_options[] = {
-    {"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
+constexpr LaterOption later_options[] = {{"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
 
 // What is wrong with the command line, and what to do about it.
 struct Mistake {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -105,22 +106,34 @@ int verb_kill(const std::vector<std::string>& names, const std::string& signal, 
     return ask_each(names, cat("kill ", *number, all ? " all" : " main"));
 }
 
-int verb_wait(const std::vector<std::string>& names) {
+// How one ends; an error when that cannot be known.
+Result<int> wait_for_end(const std::string& name) {
+    auto found = find_sandbox(name);
+    if (found && !found->alive && found->status.phase == SandboxPhase::stopped) return found->status.exit_code;
+    auto answer = ask_sandbox(name, "wait");
+    if (answer) return exit_code_in(*answer);
+    // It may have stopped before it could be asked.
+    found = find_sandbox(name);
+    if (found && !found->alive && found->status.phase == SandboxPhase::stopped) return found->status.exit_code;
+    return pass(answer);
+}
+
+int verb_wait(const std::vector<std::string>& names, bool json) {
     int code = 0;
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const std::string& name : names) {
-        auto found = find_sandbox(name);
-        if (found && !found->alive && found->status.phase == SandboxPhase::stopped) {
-            code = found->status.exit_code;
-        } else {
-            const auto answer = ask_sandbox(name, "wait");
-            found = find_sandbox(name);
-            // It may have stopped before it could be asked.
-            const bool stopped = found && !found->alive && found->status.phase == SandboxPhase::stopped;
-            if (!answer && !stopped) return print(answer.error()), exit_launcher;
-            code = answer ? exit_code_in(*answer) : found->status.exit_code;
-        }
-        write_out(cat(code, "\n"));
+        const auto ended = wait_for_end(name);
+        if (!ended) return print(ended.error()), exit_launcher;
+        code = *ended;
+        if (!json) write_out(cat(code, "\n"));
+        // What was removed with its end says no more than its exit code.
+        const auto found = find_sandbox(name);
+        const std::string reason = found ? found->status.reason : std::string();
+        list.push_back({{"name", name},
+                        {"exit_code", code},
+                        {"reason", reason.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(reason)}});
     }
+    if (json) write_out(list.dump(2) + "\n");
     return code;
 }
 
@@ -148,7 +161,11 @@ int verb_restart(const std::vector<std::string>& names) {
         auto found = find_sandbox(name);
         if (!found) return print(found.error()), exit_launcher;
         if (!found->status.detached) {
-            print(Error{cat("sandbox ", quote(name), " runs in the foreground of another command"), "only a detached one can be restarted", 0, {}, {}});
+            print(Error{cat("sandbox ", quote(name), " runs in the foreground of another command"),
+                        "only a detached one can be restarted",
+                        0,
+                        {},
+                        {}});
             return exit_launcher;
         }
         if (const int code = verb_stop({name}); code != 0) return code;

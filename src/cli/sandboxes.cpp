@@ -21,7 +21,8 @@ tl::unexpected<Error> no_such(StateRoot* root, const std::string& name) {
     if (root)
         if (auto all = root->names()) names = std::move(*all);
     const auto near = nearest(name, std::vector<std::string_view>(names.begin(), names.end()));
-    return fail(cat("there is no sandbox ", quote(printable(name))), near ? cat("did you mean ", quote(*near), "?") : "sandbox ps lists them");
+    return fail(cat("there is no sandbox ", quote(printable(name))),
+                near ? cat("did you mean ", quote(*near), "?") : "sandbox ps lists them");
 }
 
 Result<Found> look(StateRoot& root, const std::string& name) {

@@ -116,7 +116,8 @@ std::optional<Prepared> prepare(const ProfileOptions& options, const LaunchFlags
     return Prepared{std::move(*loaded), std::move(*facts), std::move(plan), std::move(caller)};
 }
 
-Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFlags& flags, std::optional<SandboxState>* state, int announce) {
+Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFlags& flags, std::optional<SandboxState>* state,
+                  int announce) {
     auto root = open_state(true);
     if (!root) return print(root.error(), prepared.loaded.sources), failed();
     LaunchOptions how;
@@ -222,7 +223,8 @@ int start_again(const std::string& name) {
     auto root = open_state(false);
     if (!root) return print(root.error()), exit_launcher;
     auto seen = root->look(name);
-    if (!seen || !seen->directory) return print(seen ? Error{cat("there is no sandbox ", quote(name)), {}, 0, {}, {}} : seen.error()), exit_launcher;
+    if (!seen || !seen->directory)
+        return print(seen ? Error{cat("there is no sandbox ", quote(name)), {}, 0, {}, {}} : seen.error()), exit_launcher;
     const auto status = read_status(seen->directory.get());
     ProfileOptions options;
     options.profile = cat(root->path(), "/", name, "/profile.yaml");

@@ -105,7 +105,8 @@ bool Duties::turn() {
     }
     if (!helper_) return false;
     if (!status || *status != 0)
-        failure_ = cat("lifecycle.hooks.started[", hook_, "]: ", status ? describe_wait_status(*status) : std::string("it has not ended in time"));
+        failure_ =
+            cat("lifecycle.hooks.started[", hook_, "]: ", status ? describe_wait_status(*status) : std::string("it has not ended in time"));
     helper_.reset();
     if (!failure_.empty()) return true;
     ++hook_;

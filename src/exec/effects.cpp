@@ -305,8 +305,12 @@ Status undo_process(const JournalEntry& entry) {
 }
 
 Status undo_logs(const JournalEntry& entry) {
-    if (auto done = undo_directory({entry.number, entry.step, {entry.undo.kind, {{"path", std::string(field(entry.undo.fields, "path"))}, {"contents", "yes"}}},
-                                    entry.done, entry.undone, entry.identity});
+    if (auto done = undo_directory({entry.number,
+                                    entry.step,
+                                    {entry.undo.kind, {{"path", std::string(field(entry.undo.fields, "path"))}, {"contents", "yes"}}},
+                                    entry.done,
+                                    entry.undone,
+                                    entry.identity});
         !done)
         return done;
     // The folder above goes with the last of them.

@@ -39,8 +39,8 @@ Status shift_owner(Recorder& recorder, const std::string& path, const std::vecto
 // already was left by a run that a reboot ended.
 Status make_log_folder(Recorder& recorder, const std::string& path);
 // Notes a program to be run by whoever takes the sandbox back.
-Status arm_hook(Recorder& recorder, const std::vector<std::string>& command, const std::vector<std::pair<std::string, std::string>>& variables,
-                std::int64_t timeout);
+Status arm_hook(Recorder& recorder, const std::vector<std::string>& command,
+                const std::vector<std::pair<std::string, std::string>>& variables, std::int64_t timeout);
 // Sets the terminal on descriptor 0 to raw input.
 Status make_terminal_raw(Recorder& recorder);
 

@@ -38,9 +38,7 @@ Status lock(int group, int how) {
     return {};
 }
 
-Fields as_identity(const struct stat& info) {
-    return {{"device", std::to_string(info.st_dev)}, {"inode", std::to_string(info.st_ino)}};
-}
+Fields as_identity(const struct stat& info) { return {{"device", std::to_string(info.st_dev)}, {"inode", std::to_string(info.st_ino)}}; }
 
 Fields identity_of(int group) {
     struct stat info {};
@@ -90,8 +88,9 @@ Status compare_values(int group, const step::ShareGroup& what) {
         const auto found = read_group(group, value.file.c_str());
         if (!found) return tl::unexpected<Error>(found.error());
         if (same_value(*found, value.value)) continue;
-        return fail(cat("the shared group ", quote(what.path), " is there already with ", value.file, " ", trim(*found), ", not ", value.value),
-                    "all sandboxes in it have to name the same limits, or none: who comes first sets them");
+        return fail(
+            cat("the shared group ", quote(what.path), " is there already with ", value.file, " ", trim(*found), ", not ", value.value),
+            "all sandboxes in it have to name the same limits, or none: who comes first sets them");
     }
     return {};
 }
@@ -238,9 +237,9 @@ Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, 
     Fd group;
     auto done = recorder.carry_out({"remove-group", {{"path", path}}}, [&]() -> Result<Fields> {
         if (mkdir(path.c_str(), 0755) != 0)
-            return fail_errno(cat("make the group ", quote(path)), errno,
-                              errno == EAGAIN || errno == ENOSPC ? "the tree has as many groups as it may (cgroup.max.descendants, or its ids)"
-                                                                 : "");
+            return fail_errno(
+                cat("make the group ", quote(path)), errno,
+                errno == EAGAIN || errno == ENOSPC ? "the tree has as many groups as it may (cgroup.max.descendants, or its ids)" : "");
         group.reset(open(path.c_str(), folder_flags));
         if (!group) return fail_errno(quote(path), errno);
         if (cpuset) {

@@ -61,7 +61,8 @@ Result<Helper> Helper::start(const std::vector<std::string>& argv, const Variabl
         posix_spawn_file_actions_adddup2(&files, 2, 1);
     }
     Helper helper;
-    const int error = posix_spawnp(&helper.pid_, argv.front().c_str(), &files, &attributes, argument_pointers.data(), environment_pointers.data());
+    const int error =
+        posix_spawnp(&helper.pid_, argv.front().c_str(), &files, &attributes, argument_pointers.data(), environment_pointers.data());
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     if (error != 0) {

@@ -117,16 +117,8 @@ class Launch {
         // A detached one has it from the beginning.
         static const std::function<std::string()> kept_already;
         const bool later = !plan_.supervision.detached && !plan_.supervision.joins && presence_.status.restarts == 0;
-        Supervised what{plan_,
-                        child_,
-                        socket_.get(),
-                        std::move(pumps_),
-                        options_.watch,
-                        skipped_,
-                        groups_,
-                        presence_,
-                        announce_,
-                        later ? options_.effective : kept_already,
+        Supervised what{plan_,        child_,  socket_.get(), std::move(pumps_), options_.watch,
+                        skipped_,     groups_, presence_,     announce_,         later ? options_.effective : kept_already,
                         joined_.get()};
         return sandbox::supervise(what);
     }
@@ -378,7 +370,8 @@ class Launch {
         Fd process(static_cast<int>(syscall(SYS_pidfd_open, s.pid, 0)));
         const bool same = process && start_time(s.pid) == s.start;
         const auto seen = root_.look(s.sandbox);
-        if (!same || !seen || !seen->alive) return fail(cat("sandbox ", quote(s.sandbox), " has just ended"), "sandbox ps lists those that run");
+        if (!same || !seen || !seen->alive)
+            return fail(cat("sandbox ", quote(s.sandbox), " has just ended"), "sandbox ps lists those that run");
         auto namespaces = other_namespaces(s.pid);
         if (!namespaces) return pass(namespaces);
         // Still there: so the namespaces were its own and not those of another with its number.
@@ -764,7 +757,9 @@ void leave(Presence& presence, StateRoot& root, const Plan& plan, const Result<O
 }  // namespace
 
 std::string outcome_to_json(const Outcome& o) {
-    const auto number = [](const std::optional<std::uint64_t>& n) { return n ? nlohmann::ordered_json(*n) : nlohmann::ordered_json(nullptr); };
+    const auto number = [](const std::optional<std::uint64_t>& n) {
+        return n ? nlohmann::ordered_json(*n) : nlohmann::ordered_json(nullptr);
+    };
     const nlohmann::ordered_json json{{"reason", o.reason},
                                       {"exit_code", o.exit_code},
                                       {"signal", o.signal},
@@ -796,7 +791,8 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         const bool stays = outcome && plan.supervision.detached && !presence.remove_asked && !presence.folder_is_gone();
         auto problems = launch.take_back(!stays && !again);
         if (again && problems.empty()) {
-            presence.enter(SandboxPhase::restarting, "die", {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
+            presence.enter(SandboxPhase::restarting, "die",
+                           {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
             const bool go_on = presence.pause_before_restart(backoff);
             backoff = std::min(backoff * 2, longest_backoff);
             if (go_on) continue;

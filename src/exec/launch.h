@@ -23,18 +23,18 @@ struct Outcome {
     double wall_s = 0, user_s = 0, system_s = 0;
     std::uint64_t memory_peak_bytes = 0;  // of all together where a control group counts it, else of the largest process
     std::optional<std::uint64_t> pids_peak, oom_kills;
-    std::vector<std::string> skipped;     // optional steps that were left out, with the reason
-    std::vector<std::string> problems;    // what could not be taken back
+    std::vector<std::string> skipped;   // optional steps that were left out, with the reason
+    std::vector<std::string> problems;  // what could not be taken back
 };
 
 struct LaunchOptions {
-    const Watch* watch = nullptr;           // tests
-    std::size_t sync_at = ~std::size_t(0);  // tests: the child stops before this sandbox-side step and asks
-    bool verbose = false;                   // each step on standard error as it happens
-    std::string profile;                    // what it is started from, for the status
-    std::function<std::string()> effective; // the effective profile, from which `start` starts it again and `exec` joins it
+    const Watch* watch = nullptr;                  // tests
+    std::size_t sync_at = ~std::size_t(0);         // tests: the child stops before this sandbox-side step and asks
+    bool verbose = false;                          // each step on standard error as it happens
+    std::string profile;                           // what it is started from, for the status
+    std::function<std::string()> effective;        // the effective profile, from which `start` starts it again and `exec` joins it
     std::optional<SandboxState>* state = nullptr;  // start: the folder of a stopped sandbox, taken over
-    int announce = -1;                      // detached: told "running" or "created"; then the standard streams are let go
+    int announce = -1;                             // detached: told "running" or "created"; then the standard streams are let go
 };
 
 // Starts the sandbox, waits for its end (and restarts it, if its profile says so) and leaves the host as it was; of a detached one the

@@ -93,7 +93,8 @@ void Log::write_line(LogStream stream, std::string_view line, bool whole) {
     const std::string head = cat(time_stamp(), stream == LogStream::out ? " stdout " : " stderr ", whole ? "F " : "P ");
     if (lost_ > 0) {
         const std::uint64_t before = lost_;
-        write_to_file(cat(time_stamp(), " stderr F [sandbox: ", before, before == 1 ? " line was" : " lines were", " lost: the disk was full]\n"));
+        write_to_file(
+            cat(time_stamp(), " stderr F [sandbox: ", before, before == 1 ? " line was" : " lines were", " lost: the disk was full]\n"));
         if (lost_ == before) lost_ = 0;
     }
     write_to_file(cat(head, line, "\n"));
@@ -102,7 +103,8 @@ void Log::write_line(LogStream stream, std::string_view line, bool whole) {
 void Log::write_to_file(std::string_view text) {
     if (size_ > 0 && size_ + text.size() > settings_.max_size) rotate();
     ssize_t written = 0;
-    if (file_) do written = ::write(file_.get(), text.data(), text.size());
+    if (file_) do
+            written = ::write(file_.get(), text.data(), text.size());
         while (written < 0 && errno == EINTR);
     if (file_ && written == static_cast<ssize_t>(text.size())) {
         size_ += text.size();
@@ -125,8 +127,9 @@ void Log::rotate() {
 
 // systemd.io/JOURNAL_NATIVE_PROTOCOL: "KEY=VALUE\n", or for values with an end of line the key, a length in 64 bits, and the bytes.
 void Log::send_to_journal(LogStream stream, std::string_view line) {
-    std::string message = cat("SYSLOG_IDENTIFIER=", settings_.name, "\nSANDBOX_NAME=", settings_.name, "\nSANDBOX_STREAM=",
-                              stream == LogStream::out ? "stdout" : "stderr", "\nPRIORITY=", stream == LogStream::out ? "6" : "3", "\nMESSAGE\n");
+    std::string message = cat("SYSLOG_IDENTIFIER=", settings_.name, "\nSANDBOX_NAME=", settings_.name,
+                              "\nSANDBOX_STREAM=", stream == LogStream::out ? "stdout" : "stderr",
+                              "\nPRIORITY=", stream == LogStream::out ? "6" : "3", "\nMESSAGE\n");
     const std::uint64_t size = line.size();
     for (int shift = 0; shift < 64; shift += 8) message.push_back(static_cast<char>(size >> shift & 0xFF));
     message.append(line);

@@ -19,10 +19,10 @@ class Log {
    public:
     struct Settings {
         bool journald = false;
-        std::string folder;              // files: "log", and older ones "log.1", "log.2" ...
+        std::string folder;  // files: "log", and older ones "log.1", "log.2" ...
         std::uint64_t max_size = 10U << 20;
         std::int64_t max_files = 3;
-        std::string name;                // of the sandbox
+        std::string name;  // of the sandbox
     };
 
     static Result<Log> open(Settings settings);

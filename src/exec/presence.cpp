@@ -34,9 +34,8 @@ Presence::Presence(StateRoot& root, const Plan& plan, std::string profile) : roo
     status.supervisor = getpid();
     status.created = wall_clock();
     if (s.health) status.health = "starting";
-    if (s.detached) status.log_driver = *s.logging.driver == LogDriver::file       ? "file"
-                                        : *s.logging.driver == LogDriver::journald ? "journald"
-                                                                                   : "none";
+    if (s.detached)
+        status.log_driver = *s.logging.driver == LogDriver::file ? "file" : *s.logging.driver == LogDriver::journald ? "journald" : "none";
 }
 
 Status Presence::begin(SandboxState state, const std::string& id) {
@@ -146,8 +145,10 @@ bool Presence::pause_before_restart(std::int64_t nanoseconds) {
                 if (request.text == "wait" || stop_asked)
                     control_->hold(request.client);
                 else
-                    control_->answer(request.client, error_answer({cat("sandbox ", quote(status.name), " is restarting"),
-                                                                   "ask again when it runs, or stop it", 0, {}, {}}));
+                    control_->answer(
+                        request.client,
+                        error_answer(
+                            {cat("sandbox ", quote(status.name), " is restarting"), "ask again when it runs, or stop it", 0, {}, {}}));
             }
         if (stop_asked) return false;
         if (polls[0].revents) return true;

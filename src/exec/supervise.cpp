@@ -80,14 +80,10 @@ class Supervisor {
    private:
     // Waits for one round of events.
     Status turn() {
-        std::vector<pollfd> polls{{w_.child.pidfd.get(), POLLIN, 0},
-                                  {socket_open_ ? w_.socket : -1, POLLIN, 0},
-                                  {signals_.get(), POLLIN, 0},
-                                  {grace_.get(), POLLIN, 0},
-                                  {timeout_.get(), POLLIN, 0},
-                                  {oom_.get(), POLLIN, 0},
-                                  {processor_.get(), POLLIN, 0},
-                                  {w_.sandbox, POLLIN, 0}};
+        std::vector<pollfd> polls{{w_.child.pidfd.get(), POLLIN, 0}, {socket_open_ ? w_.socket : -1, POLLIN, 0},
+                                  {signals_.get(), POLLIN, 0},       {grace_.get(), POLLIN, 0},
+                                  {timeout_.get(), POLLIN, 0},       {oom_.get(), POLLIN, 0},
+                                  {processor_.get(), POLLIN, 0},     {w_.sandbox, POLLIN, 0}};
         duties_.add_to(polls);
         const std::size_t control = polls.size();
         if (w_.presence.control()) w_.presence.control()->add_to(polls);
@@ -271,11 +267,11 @@ class Supervisor {
             starters_.push_back(request.client);
             return release_held();
         }
-        Status done = verb == "start"                        ? Status(refuse("started"))
-                      : verb == "pause"                      ? pause()
-                      : verb == "resume"                     ? resume()
+        Status done = verb == "start"                       ? Status(refuse("started"))
+                      : verb == "pause"                     ? pause()
+                      : verb == "resume"                    ? resume()
                       : verb == "kill" && words.size() == 3 ? kill_with(words[1], words[2] == "all")
-                                                             : Status(fail(cat("the supervisor does not know ", quote(request.text))));
+                                                            : Status(fail(cat("the supervisor does not know ", quote(request.text))));
         control.answer(request.client, done ? std::string("ok") : error_answer(done.error()));
     }
 

@@ -36,7 +36,7 @@ struct Supervised {
     std::vector<std::string> skipped;
     const GroupSet& groups;
     Presence& presence;
-    Fd& announce;  // told once, whatever the number of runs
+    Fd& announce;                                   // told once, whatever the number of runs
     const std::function<std::string()>& effective;  // the profile, kept when the command runs; empty: it is already, or nobody asks
     int sandbox = -1;                               // of a session: the first process of the sandbox, with which it ends
 };

@@ -112,10 +112,10 @@ struct HostFacts {
     std::map<std::string, CgroupVersion> controllers;  // "memory": v1 ...; "io" also stands for v1's blkio
     std::string cgroup_layout;                         // "v1", "v2", "hybrid", "none"
     std::vector<CgroupFact> cgroups;
-    bool systemd = false;             // process 1 is systemd
-    bool systemd_delegates = false;   // it takes the caller's wishes for groups: its bus is there
-    std::uint32_t processors = 0;     // online; 0: not looked at
-    std::string lxcfs;                // where lxcfs shows its files; empty: it does not run
+    bool systemd = false;                   // process 1 is systemd
+    bool systemd_delegates = false;         // it takes the caller's wishes for groups: its bus is there
+    std::uint32_t processors = 0;           // online; 0: not looked at
+    std::string lxcfs;                      // where lxcfs shows its files; empty: it does not run
     std::vector<std::string> lxcfs_files;   // those of them that stand for files of the kernel: "proc/meminfo"
     std::map<std::string, DiskFact> disks;  // keyed by the path as the profile has it
     bool legacy_tiocsti = false;

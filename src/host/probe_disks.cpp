@@ -54,7 +54,8 @@ DiskFact find_disk(const std::string& path) {
     struct stat about {};
     if (::stat(path.c_str(), &about) != 0) return {0, 0, cat("cannot be looked at: ", lower(strerrordesc_np(errno)))};
     const bool device = S_ISBLK(about.st_mode);
-    std::optional<Number> found = device ? Number{major(about.st_rdev), minor(about.st_rdev)} : Number{major(about.st_dev), minor(about.st_dev)};
+    std::optional<Number> found =
+        device ? Number{major(about.st_rdev), minor(about.st_rdev)} : Number{major(about.st_dev), minor(about.st_dev)};
     if (!device && found->major == 0) found = disk_of_mount(path);
     if (found) found = whole_disk(*found);
     if (found) return {found->major, found->minor, {}};

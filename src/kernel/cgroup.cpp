@@ -25,7 +25,8 @@ std::string hint_for(std::string_view file, int number) {
     if (number == EINVAL && file.starts_with("cpuset.")) return "these processors or memory nodes are not all the group above has";
     if (number == EINVAL && file.starts_with("memory.memsw")) return "the sum of memory and swap may not be below the memory limit";
     if (number == EINVAL) return "the kernel does not take this value; a group above may have a lower limit";
-    if (number == EBUSY && file == "cgroup.subtree_control") return "a group with processes of its own cannot hand out controllers (cgroups(7))";
+    if (number == EBUSY && file == "cgroup.subtree_control")
+        return "a group with processes of its own cannot hand out controllers (cgroups(7))";
     if (number == EBUSY) return "the group uses more than that already";
     if (number == ENODEV || number == ENXIO) return "the kernel knows no such device";
     if (number == EACCES || number == EPERM) return "only who owns the group may write there";
@@ -77,9 +78,10 @@ void wait_for_end(int group, int attempt) {
     if (group_number(group, "cgroup.events", "populated").value_or(0) != 0) poll(&change, 1, 50);
 }
 
-void thaw_v1(int group) {
-    const Fd state(openat(group, "freezer.state", O_WRONLY | O_CLOEXEC));
-    if (state) static_cast<void>(!write(state.get(), "THAWED", 6));
+// Where the group can freeze on v1: who is frozen starts nobody else while the others are killed, and dies when it is thawed.
+void set_freezer_v1(int group, std::string_view state) {
+    const Fd file(openat(group, "freezer.state", O_WRONLY | O_CLOEXEC));
+    if (file) static_cast<void>(!write(file.get(), state.data(), state.size()));
 }
 
 }  // namespace
@@ -145,12 +147,17 @@ Status empty_group(int group) {
     for (int attempt = 0; attempt < most_attempts; ++attempt) {
         left = processes_of(group);
         if (left.empty()) return {};
-        if (!write_group(group, "cgroup.kill", "1")) kill_all(left, group);
-        thaw_v1(group);  // what is frozen does not die on v1
+        if (!write_group(group, "cgroup.kill", "1")) {
+            set_freezer_v1(group, "FROZEN");
+            kill_all(left, group);
+            kill_all(processes_of(group), group);
+        }
+        set_freezer_v1(group, "THAWED");
         wait_for_end(group, attempt);
     }
-    return fail(cat("process ", left.front(), left.size() > 1 ? cat(" and ", left.size() - 1, " more do") : std::string(" does"), " not end"),
-                "it is probably waiting in the kernel (state D); look at /proc/PID/stack");
+    return fail(
+        cat("process ", left.front(), left.size() > 1 ? cat(" and ", left.size() - 1, " more do") : std::string(" does"), " not end"),
+        "it is probably waiting in the kernel (state D); look at /proc/PID/stack");
 }
 
 Status remove_group(const std::string& path) {

@@ -10,9 +10,9 @@
 namespace sandbox {
 
 struct DeviceAccess {
-    char type = 'c';                    // 'c' or 'b'
+    char type = 'c';                      // 'c' or 'b'
     std::int64_t major = -1, minor = -1;  // -1: any
-    std::string letters;                // of r read, w write, m mknod
+    std::string letters;                  // of r read, w write, m mknod
 };
 
 // Denies everything that is not in the list. v1: devices.deny and devices.allow (devices.rst). v2: a program attached to the group, which

@@ -7,8 +7,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -320,8 +320,8 @@ Result<ChildProcess> spawn(const SpawnRequest& request) {
         pid = clone_waiting(request.namespaces | CLONE_VM, outer_stack, run_child, shared, &shared.pidfd, true, request.group);
     } else {
         // A group is entered from outside: where namespaces bound delegation, from inside there is no way (cgroups(7), nsdelegate).
-        const long intermediate = clone_waiting(0, outer_stack, run_intermediate, shared, &intermediate_pidfd, true,
-                                                joins_process(request) ? request.group : -1);
+        const long intermediate =
+            clone_waiting(0, outer_stack, run_intermediate, shared, &intermediate_pidfd, true, joins_process(request) ? request.group : -1);
         pid = intermediate;
         if (intermediate >= 0) {
             reap(static_cast<pid_t>(intermediate), intermediate_pidfd);
@@ -359,8 +359,9 @@ Result<OtherNamespaces> other_namespaces(pid_t pid) {
     constexpr struct {
         const char *own, *other;
         std::uint64_t flag;
-    } kinds[] = {{"user", "user", CLONE_NEWUSER}, {"mnt", "mnt", CLONE_NEWNS},    {"pid", "pid", CLONE_NEWPID},
-                 {"ipc", "ipc", CLONE_NEWIPC},    {"uts", "uts", CLONE_NEWUTS},   {"cgroup", "cgroup", CLONE_NEWCGROUP},
+    } kinds[] = {{"user", "user", CLONE_NEWUSER}, {"mnt", "mnt", CLONE_NEWNS},
+                 {"pid", "pid", CLONE_NEWPID},    {"ipc", "ipc", CLONE_NEWIPC},
+                 {"uts", "uts", CLONE_NEWUTS},    {"cgroup", "cgroup", CLONE_NEWCGROUP},
                  {"net", "net", CLONE_NEWNET},    {"time", "time_for_children", CLONE_NEWTIME}};
     OtherNamespaces out;
     for (const auto& kind : kinds) {

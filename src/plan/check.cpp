@@ -398,7 +398,8 @@ bool inside_set(std::string_view wanted, std::string_view have) {
         std::set<std::uint32_t> out;
         for (const std::string_view part : split(text, ',')) {
             const auto dash = part.find('-');
-            const auto first = parse_id(part.substr(0, dash)), last = dash == std::string_view::npos ? first : parse_id(part.substr(dash + 1));
+            const auto first = parse_id(part.substr(0, dash)),
+                       last = dash == std::string_view::npos ? first : parse_id(part.substr(dash + 1));
             for (std::uint32_t i = first.value_or(1); first && last && i <= *last && i <= 8191; ++i) out.insert(i);
         }
         return out;
@@ -412,11 +413,12 @@ void check_processors(Check& c) {
     const CgroupFact* tree = tree_of(c.facts, "cpuset");
     if (!tree) return;
     if (cpu.set && !tree->processors.empty() && !inside_set(**cpu.set, tree->processors))
-        c.error("E0552", cpu.set->at, "resources.cpu.set", cat("of the processors ", **cpu.set, " this host hands out only ", tree->processors),
+        c.error("E0552", cpu.set->at, "resources.cpu.set",
+                cat("of the processors ", **cpu.set, " this host hands out only ", tree->processors),
                 cat("choose among ", tree->processors));
     if (cpu.mems && !tree->nodes.empty() && !inside_set(**cpu.mems, tree->nodes))
-        c.error("E0552", cpu.mems->at, "resources.cpu.mems", cat("of the memory nodes ", **cpu.mems, " this host hands out only ", tree->nodes),
-                cat("choose among ", tree->nodes));
+        c.error("E0552", cpu.mems->at, "resources.cpu.mems",
+                cat("of the memory nodes ", **cpu.mems, " this host hands out only ", tree->nodes), cat("choose among ", tree->nodes));
     if (cpu.limit && **cpu.limit != no_limit && c.facts.processors && **cpu.limit > c.facts.processors * one_core)
         c.error("E0553", cpu.limit->at, "resources.cpu.limit",
                 cat("this host has ", c.facts.processors, c.facts.processors == 1 ? " processor" : " processors", ", less than the limit"),

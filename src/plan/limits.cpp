@@ -32,7 +32,9 @@ std::uint64_t shares_of_weight(std::uint64_t weight) {
 }
 
 std::uint64_t blkio_of_weight(std::uint64_t weight) { return 10 + (weight - 1) * 990 / 9999; }
-std::uint64_t bfq_of_weight(std::uint64_t weight) { return std::clamp<std::uint64_t>(weight <= 100 ? weight : 100 + (weight - 100) * 900 / 9900, 1, 1000); }
+std::uint64_t bfq_of_weight(std::uint64_t weight) {
+    return std::clamp<std::uint64_t>(weight <= 100 ? weight : 100 + (weight - 100) * 900 / 9900, 1, 1000);
+}
 
 std::uint64_t quota_of(const CpuLimits& cpu) {
     const std::uint64_t period = static_cast<std::uint64_t>(*cpu.period) / 1000;
@@ -57,12 +59,11 @@ const CgroupFact* tree_of(const HostFacts& facts, std::string_view controller) {
 
 namespace {
 
-bool is_pure_v2(const HostFacts& facts) {
-    return facts.cgroups.size() == 1 && facts.cgroups.front().version == CgroupVersion::v2;
-}
+bool is_pure_v2(const HostFacts& facts) { return facts.cgroups.size() == 1 && facts.cgroups.front().version == CgroupVersion::v2; }
 
 GroupPlace by_files(const HostFacts& facts) {
-    if (facts.cgroups.empty()) return {GroupWay::unavailable, "no control groups are mounted here", "mount them, or say cgroup: {manager: none}"};
+    if (facts.cgroups.empty())
+        return {GroupWay::unavailable, "no control groups are mounted here", "mount them, or say cgroup: {manager: none}"};
     if (std::ranges::any_of(facts.cgroups, &CgroupFact::writable)) return {GroupWay::files, "made by the launcher", {}};
     if (facts.uid != 0 && facts.systemd)
         return {GroupWay::unavailable, "an ordinary user may not make control groups beside systemd's",
@@ -165,7 +166,8 @@ void translate_cpu(Dialect& d, const CpuLimits& c) {
             const std::string quota = std::to_string(quota_of(c)), period = std::to_string(*c.period / 1000);
             const std::string text = cat("let the processors be used for ", quota, " of each ", period, " microseconds");
             if (v1) {
-                d.set("cpu", "cpu.cfs_period_us", period, "cpu.period", c.period.at, cat("count processor time in periods of ", period, " microseconds"));
+                d.set("cpu", "cpu.cfs_period_us", period, "cpu.period", c.period.at,
+                      cat("count processor time in periods of ", period, " microseconds"));
                 d.set("cpu", "cpu.cfs_quota_us", quota, key, at, text);
             } else {
                 d.set("cpu", "cpu.max", cat(quota, " ", period), key, at, text);
@@ -295,7 +297,8 @@ Limits translate_limits(const Profile& profile, const HostFacts& facts) {
     translate_raw(out, facts, profile.cgroup.raw_v1, CgroupVersion::v1);
     translate_raw(out, facts, profile.cgroup.raw_v2, CgroupVersion::v2);
     for (const char* counted : {"memory", "pids", "cpuacct", "freezer"})
-        if (const CgroupFact* tree = tree_of(facts, counted); tree && (tree->version == CgroupVersion::v2 || tree->writable)) out.need(counted);
+        if (const CgroupFact* tree = tree_of(facts, counted); tree && (tree->version == CgroupVersion::v2 || tree->writable))
+            out.need(counted);
     return out;
 }
 

@@ -53,7 +53,8 @@ void io_weight_v1(Dialect& d, std::uint64_t weight, const std::string& device, c
                         "load the bfq scheduler, or limit bytes and operations a second");
     const std::uint64_t value = bfq ? bfq_of_weight(weight) : blkio_of_weight(weight);
     const std::string file = cat(bfq ? "blkio.bfq.weight" : "blkio.weight", device.empty() ? "" : "_device");
-    d.set("io", file, cat(device, value), key, at, cat("weigh ", weight, " against an ordinary 100 at block devices (", file, " ", value, ")"));
+    d.set("io", file, cat(device, value), key, at,
+          cat("weigh ", weight, " against an ordinary 100 at block devices (", file, " ", value, ")"));
 }
 
 void io_device_v1(Dialect& d, const IoDevice& device, const std::string& number, const std::string& key) {
@@ -68,8 +69,11 @@ void io_device_v1(Dialect& d, const IoDevice& device, const std::string& number,
     limit(device.read_iops, "read_iops", "read_iops");
     limit(device.write_iops, "write_iops", "write_iops");
     if (device.write_bps || device.write_iops)
-        d.note(cat(key, ": cgroup v1 holds direct and synchronous writes to the limit; buffered ones are written later by the kernel, in nobody's name"));
-    if (device.weight) io_weight_v1(d, static_cast<std::uint64_t>(**device.weight), cat(number, " "), cat(key, ".weight"), device.weight->at);
+        d.note(cat(key,
+                   ": cgroup v1 holds direct and synchronous writes to the limit; buffered ones are written later by the kernel, in "
+                   "nobody's name"));
+    if (device.weight)
+        io_weight_v1(d, static_cast<std::uint64_t>(**device.weight), cat(number, " "), cat(key, ".weight"), device.weight->at);
 }
 
 }  // namespace sandbox

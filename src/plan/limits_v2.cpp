@@ -25,8 +25,7 @@ void memory_v2(Dialect& d, const MemoryLimits& m, bool own) {
     if (m.swappiness)
         d.refuse("memory", "memory.swappiness", m.swappiness->at, "cgroup v2 has no swappiness of a group",
                  "use memory.swap: 0 to switch swap off, or leave it out");
-    if (*m.oom == OomPolicy::group)
-        d.set("memory", "memory.oom.group", "1", "memory.oom", m.oom.at, "at the limit, kill all of it");
+    if (*m.oom == OomPolicy::group) d.set("memory", "memory.oom.group", "1", "memory.oom", m.oom.at, "at the limit, kill all of it");
     if (*m.oom == OomPolicy::pause)
         d.refuse("memory", "memory.oom", m.oom.at, "cgroup v2 cannot pause a group that is out of memory (memory.oom_control is of v1)",
                  "say oom: kill or oom: group, and memory.high to be slowed down before");
@@ -55,9 +54,9 @@ void io_device_v2(Dialect& d, const IoDevice& device, const std::string& number,
     limit(device.write_bps, "wbps");
     limit(device.read_iops, "riops");
     limit(device.write_iops, "wiops");
-    if (!value.empty())
-        d.set("io", "io.max", cat(number, value), key, first, cat("hold ", number, " (", *device.path, ") to", value));
-    if (device.weight) io_weight_v2(d, static_cast<std::uint64_t>(**device.weight), cat(number, " "), cat(key, ".weight"), device.weight->at);
+    if (!value.empty()) d.set("io", "io.max", cat(number, value), key, first, cat("hold ", number, " (", *device.path, ") to", value));
+    if (device.weight)
+        io_weight_v2(d, static_cast<std::uint64_t>(**device.weight), cat(number, " "), cat(key, ".weight"), device.weight->at);
 }
 
 }  // namespace sandbox

@@ -46,9 +46,9 @@ struct Supervision {
     std::optional<Healthcheck> health{};
     Hooks hooks{};
     Logging logging{};
-    std::string network;              // mode, for the status
-    std::string upper;                // directory that the root's overlay writes to
-    std::vector<std::string> lower;   // its layers
+    std::string network;             // mode, for the status
+    std::string upper;               // directory that the root's overlay writes to
+    std::vector<std::string> lower;  // its layers
 };
 
 // From so many slots on the launcher and the child may need more open files than the caller's limit lets them have.

@@ -13,9 +13,7 @@ namespace {
 bool holds(const CgroupFact& tree, const std::string& controller, const HostFacts& facts) { return tree_of(facts, controller) == &tree; }
 
 // "memory", "cpu,cpuacct", "unified": how a tree is called in the names of steps.
-std::string label_of(const CgroupFact& tree) {
-    return tree.version == CgroupVersion::v2 ? "unified" : join(tree.controllers, ",");
-}
+std::string label_of(const CgroupFact& tree) { return tree.version == CgroupVersion::v2 ? "unified" : join(tree.controllers, ","); }
 
 std::vector<std::string> needed_in(const CgroupFact& tree, const Limits& limits, const HostFacts& facts) {
     std::vector<std::string> out;
@@ -26,7 +24,8 @@ std::vector<std::string> needed_in(const CgroupFact& tree, const Limits& limits,
 
 // What v2 hands out by name; the rest is its core.
 std::vector<std::string> by_name(const CgroupFact& tree, std::vector<std::string> controllers) {
-    std::erase_if(controllers, [&tree](const std::string& name) { return std::ranges::find(tree.controllers, name) == tree.controllers.end(); });
+    std::erase_if(controllers,
+                  [&tree](const std::string& name) { return std::ranges::find(tree.controllers, name) == tree.controllers.end(); });
     return controllers;
 }
 
@@ -41,8 +40,8 @@ void share(Context& c, const CgroupFact& tree, const std::string& path, const st
     const bool cpuset = !v2 && holds(tree, "cpuset", c.facts);
     std::string text = cat("use the shared group ", path);
     for (const step::GroupValue& value : values) text += cat(", ", value.file, " ", value.value);
-    c.before.push_back(host_step(cat("cgroup.parent:", label_of(tree), what.empty() ? "" : cat(":", what)), at, std::move(text), undo_shared,
-                                 step::ShareGroup{path, tree.mount, v2, std::move(enable), std::move(values), cpuset}));
+    c.before.push_back(host_step(cat("cgroup.parent:", label_of(tree), what.empty() ? "" : cat(":", what)), at, std::move(text),
+                                 undo_shared, step::ShareGroup{path, tree.mount, v2, std::move(enable), std::move(values), cpuset}));
 }
 
 std::vector<step::GroupValue> values_in(const CgroupFact& tree, const Limits& limits, const HostFacts& facts) {
@@ -64,7 +63,8 @@ std::string share_parents(Context& c, const CgroupFact& tree, const std::vector<
     for (std::size_t i = 0; i < parts.size(); ++i) {
         path += cat("/", parts[i]);
         name += cat(name.empty() ? "" : "/", parts[i]);
-        share(c, tree, path, name, enable, i + 1 == parts.size() ? values_in(tree, limits, c.facts) : std::vector<step::GroupValue>(), parent->at);
+        share(c, tree, path, name, enable, i + 1 == parts.size() ? values_in(tree, limits, c.facts) : std::vector<step::GroupValue>(),
+              parent->at);
     }
     return path;
 }
@@ -86,8 +86,8 @@ void set_values(Context& c, std::vector<Step>& to, const CgroupFact& tree, const
 
 void delegate(Context& c, std::vector<Step>& to, const CgroupFact& tree, Slot group) {
     if (!*c.profile.cgroup.delegate) return;
-    to.push_back(host_step(cat("cgroup.delegate:", label_of(tree)), c.profile.cgroup.delegate.at, "give the group to the sandbox's root", {},
-                           step::DelegateGroup{group, tree.version == CgroupVersion::v2}));
+    to.push_back(host_step(cat("cgroup.delegate:", label_of(tree)), c.profile.cgroup.delegate.at, "give the group to the sandbox's root",
+                           {}, step::DelegateGroup{group, tree.version == CgroupVersion::v2}));
 }
 
 step::DeviceRule rule_of(const Context& c, const Device& d) {
@@ -101,13 +101,14 @@ step::DeviceRule rule_of(const Context& c, const Device& d) {
 
 // What every program may expect, and terminals of the sandbox's own. A node may be made of anything: using it is another matter.
 std::vector<step::DeviceRule> device_rules(const Context& c) {
-    std::vector<step::DeviceRule> rules{{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},
-                                        {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"},
+    std::vector<step::DeviceRule> rules{{'c', -1, -1, "m"}, {'b', -1, -1, "m"},   {'c', 1, 3, "rwm"}, {'c', 1, 5, "rwm"},
+                                        {'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"},   {'c', 1, 9, "rwm"}, {'c', 5, 0, "rwm"},
                                         {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"}};
     for (const Device& d : c.profile.devices) {
         step::DeviceRule rule = rule_of(c, d);
         // The profile may give less of one of these.
-        std::erase_if(rules, [&rule](const step::DeviceRule& r) { return r.type == rule.type && r.major == rule.major && r.minor == rule.minor; });
+        std::erase_if(rules,
+                      [&rule](const step::DeviceRule& r) { return r.type == rule.type && r.major == rule.major && r.minor == rule.minor; });
         rules.push_back(std::move(rule));
     }
     return rules;
@@ -200,8 +201,8 @@ void plan_scope_way(Context& c, const Wanted& wanted) {
     make(c, c.clone, tree, "<scope>/payload", std::move(controllers), group, no_slot);
     c.clone.push_back(host_step("cgroup.enter", {}, "move the first process into it", {}, step::EnterGroup{group}));
     if (!enable.empty())
-        c.clone.push_back(host_step("cgroup.enable", {}, cat("have the scope hand out ", join(enable, ", ")), {},
-                                    step::HandDown{"<scope>", enable}));
+        c.clone.push_back(
+            host_step("cgroup.enable", {}, cat("have the scope hand out ", join(enable, ", ")), {}, step::HandDown{"<scope>", enable}));
     fill(c, c.clone, tree, wanted, group);
 }
 
@@ -217,7 +218,8 @@ void note_refusals(Context& c, const Limits& limits) {
 
 void plan_groups(Context& c, step::Spawn& spawn) {
     const GroupPlace place = decide_groups(c.profile, c.facts);
-    c.plan.notes.push_back(cat("control groups: ", place.way == GroupWay::unavailable || place.way == GroupWay::none ? "none: " : "", place.why));
+    c.plan.notes.push_back(
+        cat("control groups: ", place.way == GroupWay::unavailable || place.way == GroupWay::none ? "none: " : "", place.why));
     if (place.way == GroupWay::none || place.way == GroupWay::unavailable) return;
     const Wanted wanted = what_is_wanted(c);
     note_refusals(c, wanted.limits);

@@ -134,8 +134,7 @@ void plan_streams(Context& c) {
         place.places.emplace_back(slot, static_cast<int>(*number));
         text += cat(", ", *number);
     }
-    if (c.caller.hold)
-        c.payload.push_back(sandbox_step("hold", {}, "wait for sandbox start", step::Hold{}));
+    if (c.caller.hold) c.payload.push_back(sandbox_step("hold", {}, "wait for sandbox start", step::Hold{}));
     if (c.profile.process.init)
         c.payload.push_back(sandbox_step("init", {}, "start the payload's process; this one stays as init", step::StartPayload{}));
     c.plan.supervision.init = c.profile.process.init;

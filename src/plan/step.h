@@ -177,9 +177,9 @@ struct DelegateGroup {
     bool v2;
 };
 struct DeviceRule {
-    char type;                 // 'c', 'b', 'a' for both
-    std::int64_t major, minor; // -1: any
-    std::string access;        // letters of rwm
+    char type;                  // 'c', 'b', 'a' for both
+    std::int64_t major, minor;  // -1: any
+    std::string access;         // letters of rwm
 };
 // Nothing but these (v1: devices.deny and devices.allow; v2: a program of BPF_PROG_TYPE_CGROUP_DEVICE on the group).
 struct FilterDevices {
@@ -196,7 +196,8 @@ struct MakeScope {
 struct EnterGroup {
     Slot group;
 };  // the child, by the launcher
-// v2: controllers that the scope hands out to the groups in it. It must have no process of its own by then (cgroups(7)), and goes with them.
+// v2: controllers that the scope hands out to the groups in it. It must have no process of its own by then (cgroups(7)), and goes with
+// them.
 struct HandDown {
     std::string path;
     std::vector<std::string> controllers;
@@ -253,7 +254,7 @@ struct Receive {
 };
 struct JoinGroups {
     std::vector<Slot> tasks;
-};  // v1: the child itself, while it is one thread
+};                             // v1: the child itself, while it is one thread
 struct OwnCgroupNamespace {};  // with the groups it is in now as the roots
 struct SetPropagation {
     bool slave;
@@ -359,7 +360,7 @@ struct Pivot {
 };
 struct ShareMounts {};  // of the root and all below it
 // ---- sandbox side, in the payload's process
-struct Hold {};  // everything is made: wait for `sandbox start`
+struct Hold {};          // everything is made: wait for `sandbox start`
 struct StartPayload {};  // from here on init is another process
 struct NewSession {
     Slot terminal;
@@ -406,18 +407,20 @@ struct Execute {
 
 }  // namespace step
 
-using Action = std::variant<
-    step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree, step::OpenFile,
-    step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget, step::HostFilesystem, step::BuildDev,
-    step::RawTerminal, step::MakeLogFolder, step::LogPipe, step::RunHook, step::ArmHook, step::Hold, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
-    step::FilterDevices, step::MakeScope, step::EnterGroup, step::HandDown, step::JoinGroups, step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
-    step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside, step::AttachRoot,
-    step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount, step::Stage, step::Mask,
-    step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl, step::LoopbackUp, step::NewKeyring,
-    step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts, step::StartPayload, step::NewSession, step::PlaceDescriptors,
-    step::WorkingDirectory, step::SetUmask, step::SetLimit, step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser,
-    step::SetCapabilities, step::NoNewPrivileges, step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess,
-    step::OpenGroup>;
+using Action =
+    std::variant<step::CreateState, step::LeaseIds, step::MakeHostDirectory, step::LockTree, step::ShiftOwner, step::OpenTree,
+                 step::OpenFile, step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget,
+                 step::HostFilesystem, step::BuildDev, step::RawTerminal, step::MakeLogFolder, step::LogPipe, step::RunHook, step::ArmHook,
+                 step::Hold, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
+                 step::FilterDevices, step::MakeScope, step::EnterGroup, step::HandDown, step::JoinGroups, step::OwnCgroupNamespace,
+                 step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
+                 step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside,
+                 step::AttachRoot, step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount,
+                 step::Stage, step::Mask, step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl,
+                 step::LoopbackUp, step::NewKeyring, step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts,
+                 step::StartPayload, step::NewSession, step::PlaceDescriptors, step::WorkingDirectory, step::SetUmask, step::SetLimit,
+                 step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser, step::SetCapabilities, step::NoNewPrivileges,
+                 step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess, step::OpenGroup>;
 
 enum class Side { host, sandbox };
 

@@ -55,7 +55,8 @@ void check_health(const Profile& profile, Report& report) {
     const auto& health = profile.lifecycle.healthcheck;
     if (!health) return;
     if (health->command.empty() && !report.failed("lifecycle.healthcheck"))
-        report.error("E0320", health->at, "lifecycle.healthcheck.command", "there is no command", "name a program of the sandbox, such as [curl, -f, localhost]");
+        report.error("E0320", health->at, "lifecycle.healthcheck.command", "there is no command",
+                     "name a program of the sandbox, such as [curl, -f, localhost]");
     if (*health->interval <= 0)
         report.error("E0304", health->interval.at, "lifecycle.healthcheck.interval", "no time at all", "give a time such as 30s");
     if (*health->timeout <= 0)
@@ -70,7 +71,8 @@ void check_hooks(const std::vector<Hook>& hooks, const std::string& key, bool in
             report.error("E0320", hook.at, path, "there is no command", "name a program and its arguments");
         if (*hook.timeout <= 0) report.error("E0304", hook.timeout.at, cat(path, ".timeout"), "no time at all", "give a time such as 30s");
         if (*hook.where == HookPlace::sandbox && !inside_exists)
-            report.error("E0424", hook.where.at, cat(path, ".where"), "there is no sandbox at that moment", "run it on the host, or as a started hook");
+            report.error("E0424", hook.where.at, cat(path, ".where"), "there is no sandbox at that moment",
+                         "run it on the host, or as a started hook");
     }
 }
 

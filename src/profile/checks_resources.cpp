@@ -36,7 +36,8 @@ void check_cpu(const CpuLimits& c, const std::string& key, Report& report) {
     if (!limited) return report.error("E0419", c.burst->at, key + ".burst", "there is no limit to save under", "add limit or quota");
     const auto quota = c.quota ? static_cast<std::uint64_t>(**c.quota) : **c.limit * static_cast<std::uint64_t>(*c.period) / one_core;
     if (static_cast<std::uint64_t>(**c.burst) > quota)
-        report.error("E0419", c.burst->at, key + ".burst", "it is more than the quota of one period", cat("at most ", format_duration(static_cast<std::int64_t>(quota))));
+        report.error("E0419", c.burst->at, key + ".burst", "it is more than the quota of one period",
+                     cat("at most ", format_duration(static_cast<std::int64_t>(quota))));
 }
 
 void check_io(const IoLimits& io, Report& report) {
@@ -56,17 +57,22 @@ void check_manager(const Profile& profile, Report& report) {
     const Resources& r = profile.resources;
     const auto refuse = [&](const char* key, Position at) {
         if (at.known())
-            report.error("E0422", at, key, "cgroup.manager is none, so there is no group that could be limited", "leave manager out, or this key");
+            report.error("E0422", at, key, "cgroup.manager is none, so there is no group that could be limited",
+                         "leave manager out, or this key");
     };
     if (r.memory.max) refuse("resources.memory.max", r.memory.max->at);
     if (r.memory.high) refuse("resources.memory.high", r.memory.high->at);
     if (r.memory.low) refuse("resources.memory.low", r.memory.low->at);
     if (r.memory.swappiness) refuse("resources.memory.swappiness", r.memory.swappiness->at);
     if (r.memory.swap.at.known()) refuse("resources.memory.swap", r.memory.swap.at);
-    for (const auto* limit : {&r.cpu.limit}) if (*limit) refuse("resources.cpu.limit", (*limit)->at);
-    for (const auto* limit : {&r.cpu.quota, &r.cpu.burst}) if (*limit) refuse("resources.cpu", (*limit)->at);
-    for (const auto* limit : {&r.cpu.weight, &r.cpu.shares}) if (*limit) refuse("resources.cpu", (*limit)->at);
-    for (const auto* set : {&r.cpu.set, &r.cpu.mems}) if (*set) refuse("resources.cpu", (*set)->at);
+    for (const auto* limit : {&r.cpu.limit})
+        if (*limit) refuse("resources.cpu.limit", (*limit)->at);
+    for (const auto* limit : {&r.cpu.quota, &r.cpu.burst})
+        if (*limit) refuse("resources.cpu", (*limit)->at);
+    for (const auto* limit : {&r.cpu.weight, &r.cpu.shares})
+        if (*limit) refuse("resources.cpu", (*limit)->at);
+    for (const auto* set : {&r.cpu.set, &r.cpu.mems})
+        if (*set) refuse("resources.cpu", (*set)->at);
     if (*r.cpu.idle) refuse("resources.cpu.idle", r.cpu.idle.at);
     if (*r.pids != no_limit) refuse("resources.pids", r.pids.at);
     if (r.io.weight) refuse("resources.io.weight", r.io.weight->at);
@@ -83,7 +89,8 @@ void check_manager(const Profile& profile, Report& report) {
 
 void check_proc_view(const Profile& profile, Report& report) {
     if (*profile.proc.view == ProcView::limits && *profile.proc.mode != ProcMode::fresh)
-        report.error("E0423", profile.proc.view.at, "proc.view", "the limits are shown on a /proc of the sandbox's own", "say proc: {mode: fresh}, or view: host");
+        report.error("E0423", profile.proc.view.at, "proc.view", "the limits are shown on a /proc of the sandbox's own",
+                     "say proc: {mode: fresh}, or view: host");
 }
 
 }  // namespace

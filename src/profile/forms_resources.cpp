@@ -9,9 +9,7 @@ namespace {
 
 constexpr std::string_view infinity = "infinity";
 
-const std::string* read_limit(Decoder& decoder, const Node& node, std::string_view wanted) {
-    return read_any_text(decoder, node, wanted);
-}
+const std::string* read_limit(Decoder& decoder, const Node& node, std::string_view wanted) { return read_any_text(decoder, node, wanted); }
 
 Node limit_node(std::uint64_t value, bool size) {
     if (value == no_limit) return text_node(std::string(infinity));
@@ -130,9 +128,7 @@ void CpuSetText::decode(Decoder& decoder, const Node& node, std::string& out) {
         decoder.error("E0319", node, cat(quote(text->substr(0, 60)), " is not a set of numbers"), "write text such as 0-3,5");
 }
 Node CpuSetText::encode(const std::string& value) { return text_node(value); }
-Node CpuSetText::schema() {
-    return any_of({integer_schema(0, 8191), pattern_schema("^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$|\\$\\{")});
-}
+Node CpuSetText::schema() { return any_of({integer_schema(0, 8191), pattern_schema("^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$|\\$\\{")}); }
 std::string CpuSetText::describe() { return "numbers such as 0-3,5"; }
 
 // ---- network classes
@@ -230,7 +226,9 @@ bool is_group_part(std::string_view text) {
 }
 
 bool is_raw_file(std::string_view text) {
-    const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.'; };
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    };
     const auto dot = text.find('.');
     return dot != std::string_view::npos && dot > 0 && dot + 1 < text.size() && text.size() <= 128 && std::ranges::all_of(text, fits);
 }
@@ -244,7 +242,8 @@ void GroupName::decode(Decoder& decoder, const Node& node, std::string& out) {
     const auto parts = split(*text, '/');
     if (parts.size() > 4 || !std::ranges::all_of(parts, is_group_part))
         decoder.error("E0327", node, cat(quote(text->substr(0, 80)), " is not the name of a group"),
-                      "one to four names joined by '/', each of a-z, 0-9, '_', '-', such as tier/web; it lies in the launcher's own part of the tree");
+                      "one to four names joined by '/', each of a-z, 0-9, '_', '-', such as tier/web; it lies in the launcher's own part "
+                      "of the tree");
 }
 Node GroupName::encode(const std::string& value) { return text_node(value); }
 Node GroupName::schema() { return pattern_schema("^[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*){0,3}$|\\$\\{"); }
@@ -262,9 +261,9 @@ std::string CgroupParentForm::describe() { return "the name of a group, or a map
 namespace {
 
 // What moves processes, or what the launcher itself writes.
-constexpr std::string_view own_files[] = {"cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "cgroup.subtree_control",
-                                          "cgroup.type", "cgroup.event_control", "cgroup.clone_children", "freezer.state",
-                                          "devices.allow", "devices.deny"};
+constexpr std::string_view own_files[] = {"cgroup.procs",           "cgroup.threads", "cgroup.kill",          "cgroup.freeze",
+                                          "cgroup.subtree_control", "cgroup.type",    "cgroup.event_control", "cgroup.clone_children",
+                                          "freezer.state",          "devices.allow",  "devices.deny"};
 
 }  // namespace
 

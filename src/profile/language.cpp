@@ -269,7 +269,7 @@ const FieldTable& fields_of<MemoryLimits>() {
         field<&MemoryLimits::low, BytesOrInfinity>("low", "memory that is reclaimed last (v1: the soft limit)"),
         field<&MemoryLimits::swap, UnlessDefault<BytesOrInfinity>>("swap", "the most swap, beside memory; default: none"),
         field<&MemoryLimits::swappiness, Integer<std::int64_t, 0, 200>>("swappiness",
-                                                                         "0 to 200, how willingly memory is swapped (cgroup v1)"),
+                                                                        "0 to 200, how willingly memory is swapped (cgroup v1)"),
         field<&MemoryLimits::oom>("oom", "at the limit: kill one process, kill the group, or pause until there is memory (v1)"),
     };
     static constexpr FieldTable out = table<MemoryLimits>(fields);
@@ -282,7 +282,8 @@ const FieldTable& fields_of<CpuLimits>() {
         field<&CpuLimits::limit, Cores>("limit", "processors' worth of time: 0.2, 1.5, 500m, infinity"),
         field<&CpuLimits::quota, Duration>("quota", "time in each period, in place of limit"),
         field<&CpuLimits::period, Duration>("period", "1ms to 1s"),
-        field<&CpuLimits::weight, Integer<std::int64_t, 1, 10000>>("weight", "1 to 10000, the share when processors are short; 100 is ordinary"),
+        field<&CpuLimits::weight, Integer<std::int64_t, 1, 10000>>("weight",
+                                                                   "1 to 10000, the share when processors are short; 100 is ordinary"),
         field<&CpuLimits::shares, Integer<std::int64_t, 2, 262144>>("shares", "2 to 262144, the older form of weight; 1024 is ordinary"),
         field<&CpuLimits::burst, Duration>("burst", "unused time that may be saved up for a burst"),
         field<&CpuLimits::idle>("idle", "only when nobody else wants the processors"),

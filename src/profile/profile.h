@@ -192,12 +192,12 @@ struct MemoryLimits {
 
 constexpr std::uint64_t one_core = 1'000'000;  // CpuLimits::limit counts millionths
 struct CpuLimits {
-    std::optional<At<std::uint64_t>> limit;    // millionths of a core, or no_limit
-    std::optional<At<std::int64_t>> quota;     // nanoseconds of each period, instead of limit
-    At<std::int64_t> period{100'000'000};      // nanoseconds
-    std::optional<At<std::int64_t>> weight;    // 1..10000, 100 is ordinary
-    std::optional<At<std::int64_t>> shares;    // 2..262144, 1024 is ordinary: the older word for weight
-    std::optional<At<std::int64_t>> burst;     // nanoseconds
+    std::optional<At<std::uint64_t>> limit;  // millionths of a core, or no_limit
+    std::optional<At<std::int64_t>> quota;   // nanoseconds of each period, instead of limit
+    At<std::int64_t> period{100'000'000};    // nanoseconds
+    std::optional<At<std::int64_t>> weight;  // 1..10000, 100 is ordinary
+    std::optional<At<std::int64_t>> shares;  // 2..262144, 1024 is ordinary: the older word for weight
+    std::optional<At<std::int64_t>> burst;   // nanoseconds
     At<bool> idle{false};
     std::optional<Text> set, mems;  // "0-3,5"
 };
@@ -222,10 +222,10 @@ struct Resources {
     CpuLimits cpu;
     At<std::uint64_t> pids{512};  // or no_limit
     IoLimits io;
-    std::map<std::string, At<std::uint64_t>> hugetlb;  // page size "2MB": bytes or no_limit
-    std::map<std::string, RdmaLimits> rdma;            // by device
-    std::optional<At<std::uint32_t>> classid;          // net_cls, v1
-    std::map<std::string, At<std::uint32_t>> net_prio; // by interface, v1
+    std::map<std::string, At<std::uint64_t>> hugetlb;   // page size "2MB": bytes or no_limit
+    std::map<std::string, RdmaLimits> rdma;             // by device
+    std::optional<At<std::uint32_t>> classid;           // net_cls, v1
+    std::map<std::string, At<std::uint32_t>> net_prio;  // by interface, v1
 };
 
 // A group above the sandbox's own, shared by all that name it. Who makes it sets its limits.
@@ -301,7 +301,7 @@ enum class StopTarget { main, all };
 enum class RestartPolicy { no, on_failure, always };
 struct Restart {
     At<RestartPolicy> policy{RestartPolicy::no};
-    At<std::int64_t> max{0};                   // how often; 0: no end
+    At<std::int64_t> max{0};                  // how often; 0: no end
     At<std::int64_t> backoff{1'000'000'000};  // nanoseconds before the first restart; doubled for each that follows
 };
 

@@ -237,8 +237,8 @@ SANDBOX_WORDS(SchedulerPolicy, word("other", SchedulerPolicy::other), word("batc
 SANDBOX_WORDS(IoClass, word("none", IoClass::none), word("realtime", IoClass::realtime), word("best-effort", IoClass::best_effort),
               word("idle", IoClass::idle));
 SANDBOX_WORDS(OomPolicy, word("kill", OomPolicy::kill), word("group", OomPolicy::group), word("pause", OomPolicy::pause));
-SANDBOX_WORDS(CgroupManager, word("auto", CgroupManager::automatic), word("fs", CgroupManager::fs),
-              word("systemd", CgroupManager::systemd), word("none", CgroupManager::none));
+SANDBOX_WORDS(CgroupManager, word("auto", CgroupManager::automatic), word("fs", CgroupManager::fs), word("systemd", CgroupManager::systemd),
+              word("none", CgroupManager::none));
 SANDBOX_WORDS(ProcView, word("host", ProcView::host), word("limits", ProcView::limits));
 SANDBOX_WORDS(RestartPolicy, word("no", RestartPolicy::no), word("on-failure", RestartPolicy::on_failure),
               word("always", RestartPolicy::always));

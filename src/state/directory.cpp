@@ -294,9 +294,7 @@ Result<SandboxState> StateRoot::make_sandbox(const std::string& name) {
     return SandboxState(name, std::move(folder), std::move(*file));
 }
 
-Result<SandboxState> StateRoot::take_crashed(const std::string& name) {
-    return take(name, cleaning);
-}
+Result<SandboxState> StateRoot::take_crashed(const std::string& name) { return take(name, cleaning); }
 
 Result<SandboxState> StateRoot::take_over(const std::string& name) { return take(name, {}); }
 
@@ -337,7 +335,8 @@ Result<std::vector<std::string>> StateRoot::names() const {
 // Under the lock of the root, so that the look at the lock disturbs nobody who is taking it.
 Result<StateRoot::Seen> StateRoot::look(const std::string& name) {
     if (!valid_name(name))
-        return fail(cat(quote(name), " is not a name of a sandbox"), "up to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or a digit");
+        return fail(cat(quote(name), " is not a name of a sandbox"),
+                    "up to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or a digit");
     auto held = lock(false);
     if (!held) return pass(held);
     Seen seen;

@@ -57,7 +57,8 @@ std::string status_to_json(const SandboxStatus& status) {
     Json json{{"phase", phase_name(status.phase)}};
     visit_members(status, [&json](const char* key, const auto& value) { json[key] = value; });
     Json groups = Json::array();
-    for (const GroupRecord& group : status.groups) groups.push_back({{"controllers", group.controllers}, {"path", group.path}, {"v2", group.v2}});
+    for (const GroupRecord& group : status.groups)
+        groups.push_back({{"controllers", group.controllers}, {"path", group.path}, {"v2", group.v2}});
     json["groups"] = std::move(groups);
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

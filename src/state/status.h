@@ -28,23 +28,23 @@ struct SandboxStatus {
     std::string name, id;  // id: the run's random one
     SandboxPhase phase = SandboxPhase::creating;
     bool detached = false;
-    std::string profile;                     // the path or name it was started from
-    std::string network;                     // mode
-    std::string health;                      // "", "starting", "healthy", "unhealthy"
-    std::int64_t created = 0, started = 0;   // nanoseconds since 1970; 0: not yet
+    std::string profile;                    // the path or name it was started from
+    std::string network;                    // mode
+    std::string health;                     // "", "starting", "healthy", "unhealthy"
+    std::int64_t created = 0, started = 0;  // nanoseconds since 1970; 0: not yet
     std::int64_t ended = 0;
-    pid_t supervisor = 0, init = 0;          // on the host
-    std::uint64_t init_start = 0;            // clock ticks since boot: with the pid, nobody else
-    pid_t payload = 0;                       // in the sandbox's own process namespace; 0: the init process itself
+    pid_t supervisor = 0, init = 0;  // on the host
+    std::uint64_t init_start = 0;    // clock ticks since boot: with the pid, nobody else
+    pid_t payload = 0;               // in the sandbox's own process namespace; 0: the init process itself
     bool own_pid_namespace = true;
     std::int64_t restarts = 0;
-    std::string logs;                        // folder of the log files; empty: none
-    std::string log_driver;                  // "file", "journald", "none"; empty in the foreground
+    std::string logs;        // folder of the log files; empty: none
+    std::string log_driver;  // "file", "journald", "none"; empty in the foreground
     std::vector<GroupRecord> groups;
-    std::string upper;                       // directory that takes what an overlay root writes; empty: none, or a tmpfs
-    int upper_descriptor = -1;               // of an upper on a tmpfs: what the supervisor has it open as; -1: none
+    std::string upper;          // directory that takes what an overlay root writes; empty: none, or a tmpfs
+    int upper_descriptor = -1;  // of an upper on a tmpfs: what the supervisor has it open as; -1: none
     std::vector<std::string> lower;
-    std::string stop_signal;                 // by name
+    std::string stop_signal;  // by name
     // when it has ended
     std::string reason;
     int exit_code = 0, signal = 0;

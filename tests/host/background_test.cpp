@@ -3,10 +3,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <functional>
 
@@ -140,7 +143,10 @@ TEST_P(Background, stops_by_its_signal_and_then_by_force) {
     ASSERT_TRUE(is_ready("gentle"));
     EXPECT_EQ(verb({"stop", "gentle"}).code, 0);
     EXPECT_EQ(row("gentle")["exit_code"], 0);
-    ASSERT_EQ(up("stubborn", "process: {command: [/sandbox-probe, \"ignore:TERM\", \"wait-signal:USR1\"]}\nlifecycle: {stop: {grace: 100ms}}\n").code, 0);
+    ASSERT_EQ(
+        up("stubborn", "process: {command: [/sandbox-probe, \"ignore:TERM\", \"wait-signal:USR1\"]}\nlifecycle: {stop: {grace: 100ms}}\n")
+            .code,
+        0);
     ASSERT_TRUE(is_ready("stubborn"));
     EXPECT_EQ(verb({"stop", "stubborn"}).code, 0);
     EXPECT_EQ(state("stubborn"), "stopped");
@@ -206,14 +212,18 @@ TEST_P(Background, whose_supervisor_is_killed_dies_and_is_cleaned) {
 }
 
 TEST_P(Background, restarts_as_its_profile_says) {
-    ASSERT_EQ(up("flaky", "process: {command: [/sandbox-probe, \"exit:3\"]}\nlifecycle: {restart: {policy: on-failure, max: 2, backoff: 10ms}}\n").code, 0);
+    ASSERT_EQ(
+        up("flaky", "process: {command: [/sandbox-probe, \"exit:3\"]}\nlifecycle: {restart: {policy: on-failure, max: 2, backoff: 10ms}}\n")
+            .code,
+        0);
     EXPECT_EQ(verb({"wait", "flaky"}).code, 3);
     EXPECT_EQ(row("flaky")["restarts"], 2);
     ASSERT_EQ(up("fine", "process: {command: [/sandbox-probe, \"exit:0\"]}\nlifecycle: {restart: {policy: on-failure}}\n").code, 0);
     EXPECT_EQ(verb({"wait", "fine"}).code, 0);
     EXPECT_EQ(row("fine")["restarts"], 0);
     // Between two runs it can be ended as well.
-    ASSERT_EQ(up("forever", "process: {command: [/sandbox-probe, \"exit:0\"]}\nlifecycle: {restart: {policy: always, backoff: 1h}}\n").code, 0);
+    ASSERT_EQ(up("forever", "process: {command: [/sandbox-probe, \"exit:0\"]}\nlifecycle: {restart: {policy: always, backoff: 1h}}\n").code,
+              0);
     EXPECT_EQ(verb({"down", "forever"}).code, 0);
     EXPECT_EQ(state("forever"), "none");
 }
@@ -236,6 +246,52 @@ TEST_P(Background, logs_what_it_writes) {
     const Ended wrong = verb({"logs", "--since", "yesterdayish", "talk"});
     EXPECT_EQ(wrong.code, 125);
     EXPECT_THAT(wrong.err, HasSubstr("'yesterdayish' is neither a time nor a length of time"));
+}
+
+TEST_P(Background, says_its_ends_and_its_logs_as_json) {
+    ASSERT_EQ(up("talk", "process: {command: [/sandbox-probe, \"print:first\", \"exit:3\"]}\n").code, 0);
+    const Json ended = Json::parse(verb({"wait", "--json", "talk"}).out);
+    EXPECT_EQ(ended, Json::parse(R"([{"name": "talk", "exit_code": 3, "reason": "exit"}])"));
+    const std::string lines = verb({"logs", "--json", "talk"}).out;
+    const Json line = Json::parse(lines.substr(0, lines.find('\n')));
+    EXPECT_EQ(line["text"], "first");
+    EXPECT_EQ(line["stream"], "stdout");
+    EXPECT_EQ(line["whole"], true);
+    EXPECT_EQ(verb({"down", "talk"}).code, 0);
+    EXPECT_EQ(Json::parse(verb({"gc", "--json"}).out), Json::parse(R"({"removed": [], "problems": []})"));
+}
+
+// The native protocol of systemd's journal, to a socket of the test's own.
+TEST(BackgroundJournal, takes_what_is_written) {
+    REQUIRE_OR_SKIP(is_root() && on_private_host(), "makes the journal's socket in an empty /run");
+    ASSERT_TRUE(std::filesystem::create_directories("/run/systemd/journal"));
+    const Fd journal(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, "/run/systemd/journal/socket");
+    ASSERT_EQ(bind(journal.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    const TempDir place;
+    const std::string profile = place.write(
+        "talk.yaml", cat("version: 1\nrootfs: {path: ", probe_tree(),
+                         "}\nlogging: {driver: journald}\nprocess: {command: [/sandbox-probe, \"print-error:to the journal\"]}\n"));
+    ASSERT_EQ(sandbox_command({"up", "-d", profile}).code, 0);
+    // A line of each stream, in the order in which the supervisor sees them.
+    std::string text;
+    for (int lines = 0; lines < 2; ++lines) {
+        char message[4096];
+        const ssize_t size = recv(journal.get(), message, sizeof message, 0);
+        text.append(message, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    }
+    EXPECT_THAT(text, HasSubstr("SANDBOX_NAME=talk\n"));
+    EXPECT_THAT(text, HasSubstr("SANDBOX_STREAM=stderr\nPRIORITY=3\n"));
+    EXPECT_THAT(text, HasSubstr("MESSAGE\n"));
+    EXPECT_THAT(text, HasSubstr("to the journal\n"));
+    EXPECT_EQ(sandbox_command({"down", "talk"}).code, 0);
+    std::filesystem::remove_all("/run/systemd");
+    const Ended missing = sandbox_command({"up", "-d", profile});
+    EXPECT_EQ(missing.code, 125);
+    EXPECT_THAT(missing.err, HasSubstr("the journal of systemd (/run/systemd/journal/socket): no such file or directory"));
+    EXPECT_FALSE(exists("/run/sandbox"));
 }
 
 TEST_P(Background, rotates_its_logs) {
@@ -269,7 +325,7 @@ TEST_P(Background, tells_what_happens) {
 TEST_P(Background, pauses_and_goes_on) {
     ASSERT_EQ(up("web", "process: {command: [/sandbox-probe, compute-forever]}\n").code, 0);
     const Ended paused = verb({"pause", "web"});
-    if (GetParam().ordinary || !is_host_root()) {
+    if (Json::parse(read_text(cat(state_folder(), "/web/status")))["groups"].empty()) {
         EXPECT_EQ(paused.code, 125) << "without a group nothing can be frozen";
         EXPECT_THAT(paused.err, HasSubstr("it has no control group that can be frozen"));
         return;
@@ -310,14 +366,35 @@ TEST_P(Background, keeps_nothing_of_the_callers) {
     EXPECT_THAT(read_text(cat(state_folder(), "/web/profile.yaml")), Not(HasSubstr("SECRET")));
 }
 
+// At the limit of memory, cgroup v1 can wait in place of killing; with more it goes on by itself.
+TEST(BackgroundMemory, can_pause_at_its_limit) {
+    HOST_ROOT_OR_LEFT_OUT();
+    if (!exists("/sys/fs/cgroup/memory/memory.limit_in_bytes")) {
+        ::testing::Test::RecordProperty("expected_skip", 1);
+        GTEST_SKIP() << "left out: memory is not in cgroup v1 here";
+    }
+    const TempDir place;
+    const auto before = HostSnapshot::take();
+    const std::string path = place.write("full.yaml", cat("version: 1\nname: full\nrootfs: {path: ", probe_tree(),
+                                                          "}\nresources: {memory: {max: 32Mi, oom: pause}}\n"
+                                                          "process: {command: [/sandbox-probe, \"hold-memory:64\"]}\n"));
+    ASSERT_EQ(sandbox_command({"up", "-d", path}).code, 0);
+    ASSERT_TRUE(comes_true("/run/sandbox/full", [] { return sandbox_command({"ps"}).out.find("paused") != std::string::npos; }));
+    const Ended more = sandbox_command({"update", "full", "--set", "resources.memory.max=128Mi"});
+    EXPECT_EQ(more.code, 0) << more;
+    EXPECT_EQ(sandbox_command({"wait", "full"}).out, "0\n");
+    EXPECT_EQ(sandbox_command({"down", "full"}).code, 0);
+    EXPECT_EQ(differences_since(before), "");
+}
+
 // ---- health and hooks
 
 TEST_P(Background, runs_its_hooks_around_its_life) {
     place_.make("hooks", 0777);
     const std::string notes = place_ / "hooks/notes";
     const auto hook = [&](const char* word) { return cat("[{command: [/bin/sh, -c, 'echo ", word, " $SANDBOX_NAME >> ", notes, "']}]"); };
-    ASSERT_EQ(up("web", cat(waits, "lifecycle: {hooks: {prepare: ", hook("prepare"), ", started: ", hook("started"), ", stopped: ",
-                            hook("stopped"), "}}\n"))
+    ASSERT_EQ(up("web", cat(waits, "lifecycle: {hooks: {prepare: ", hook("prepare"), ", started: ", hook("started"),
+                            ", stopped: ", hook("stopped"), "}}\n"))
                   .code,
               0);
     ASSERT_TRUE(comes_to_hold(notes, "started web\n"));
@@ -325,7 +402,8 @@ TEST_P(Background, runs_its_hooks_around_its_life) {
     EXPECT_EQ(read_text(notes), "prepare web\nstarted web\nstopped web\n");
     unlink(notes.c_str());
     // A hook that fails before the launch ends it, and what was promised for the end is done.
-    const Ended failed = up("web", cat(waits, "lifecycle: {hooks: {prepare: [{command: [/bin/false]}], stopped: ", hook("stopped"), "}}\n"));
+    const Ended failed =
+        up("web", cat(waits, "lifecycle: {hooks: {prepare: [{command: [/bin/false]}], stopped: ", hook("stopped"), "}}\n"));
     EXPECT_EQ(failed.code, 125);
     EXPECT_THAT(failed.err, HasSubstr("step hook.prepare:0: '/bin/false' failed: exit code 1"));
     EXPECT_EQ(read_text(notes), "stopped web\n");

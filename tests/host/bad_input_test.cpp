@@ -375,9 +375,9 @@ TEST_P(BadInput, with_many_mistakes_is_told_all_of_them_in_order) {
          {":2:1: error[E0203]: nmae: ", ":3:16: error[E0501]: rootfs.path: ", ":4:11: error[E0202]: hostname: ",
           ":5:22: error[E0309]: capabilities.add[0]: ", ":5:34: error[E0309]: capabilities.add[1]: ", ":6:32: error[E0302]: process.nice: ",
           ":6:44: error[E0305]: process.umask: ", ":6:56: error[E0501]: process.stdin: ", ":8:27: error[E0306]: mounts[0].target: ",
-          ":9:14: error[E0501]: mounts[1].source: ", ":10:27: error[E0426]: resources.memory.max: ", ":11:29: error[E0540]: security.seccomp.deny[0]: ",
-          ":11:38: error[E0540]: security.seccomp.deny[1]: ", ":11:57: error[E0501]: security.seccomp.profile: ",
-          ":12:1: error[E0108]: hostname: "}) {
+          ":9:14: error[E0501]: mounts[1].source: ", ":10:27: error[E0426]: resources.memory.max: ",
+          ":11:29: error[E0540]: security.seccomp.deny[0]: ", ":11:38: error[E0540]: security.seccomp.deny[1]: ",
+          ":11:57: error[E0501]: security.seccomp.profile: ", ":12:1: error[E0108]: hostname: "}) {
         const std::size_t found = said.find(expected, at);
         ASSERT_NE(found, std::string::npos) << expected << " is missing or out of order\n" << said;
         at = found;

@@ -46,7 +46,8 @@ TEST_F(Limits, of_memory_kill_one_process_by_default_and_all_with_oom_group) {
     result_of("resources: {memory: {max: 64Mi}}\n", {"/sandbox-probe", "child-holds-memory:300"});
     EXPECT_EQ(last_.code, 0) << last_;
     EXPECT_EQ(seen()["child-holds-memory:300"], "SIGKILL");
-    const Json all = result_of("resources: {memory: {max: 64Mi, oom: group}}\n", {"/sandbox-probe", "child-holds-memory:300", "wait-signal:USR1"});
+    const Json all =
+        result_of("resources: {memory: {max: 64Mi, oom: group}}\n", {"/sandbox-probe", "child-holds-memory:300", "wait-signal:USR1"});
     EXPECT_EQ(last_.code, 137) << last_;
     EXPECT_EQ(all["reason"], "oom") << all;
     EXPECT_EQ(differences_since(before_), "");

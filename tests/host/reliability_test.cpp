@@ -23,7 +23,8 @@ using ::testing::HasSubstr;
 class SmallDisk {
    public:
     SmallDisk(std::string place, const char* size) : place_(std::move(place)) {
-        if (mount("small", place_.c_str(), "tmpfs", 0, cat("mode=0755,size=", size).c_str()) != 0) throw std::runtime_error("mount " + place_);
+        if (mount("small", place_.c_str(), "tmpfs", 0, cat("mode=0755,size=", size).c_str()) != 0)
+            throw std::runtime_error("mount " + place_);
     }
     SmallDisk(const SmallDisk&) = delete;
     ~SmallDisk() { umount2(place_.c_str(), MNT_DETACH); }

@@ -478,9 +478,8 @@ struct NamedCase {
 };
 void PrintTo(const NamedCase& what, std::ostream* stream) { *stream << what.name; }
 
-constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case},
-                                   {"joined", joined_case},   {"shared", shared_case}, {"groups", groups_case},
-                                   {"user", user_case}};
+constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case}, {"joined", joined_case},
+                                   {"shared", shared_case},   {"groups", groups_case}, {"user", user_case}};
 
 template <class... Kinds>
 std::set<std::size_t> indices_of() {

@@ -66,7 +66,8 @@ HostFacts host_facts(const std::string& folder, const std::string& host, const F
     if (!needs.passwd) facts.passwd = facts.group = {};
     for (const std::string& path : needs.paths) facts.paths.emplace(path, made_up(path, kind_by_name(path)));
     for (const std::string& path : needs.disk_paths)
-        facts.disks.emplace(path, beneath(path, "/missing") ? DiskFact{0, 0, "cannot be looked at: no such file or directory"} : DiskFact{8, 16, {}});
+        facts.disks.emplace(
+            path, beneath(path, "/missing") ? DiskFact{0, 0, "cannot be looked at: no such file or directory"} : DiskFact{8, 16, {}});
     for (const std::string& path : needs.root_paths)
         facts.root_paths.emplace(path, made_up(path, usual_folders().contains(path) ? PathKind::directory : PathKind::absent));
     return facts;

@@ -38,16 +38,22 @@ class FakeGroups : public testing::Test {
 
 TEST_F(FakeGroups, OfV1AreAskedInTheirFiles) {
     GroupSet set;
-    set.add({false, {"memory"}, "/m",
+    set.add({false,
+             {"memory"},
+             "/m",
              group("memory", {{"memory.usage_in_bytes", "4096\n"},
                               {"memory.max_usage_in_bytes", "8192\n"},
                               {"memory.limit_in_bytes", "9223372036854771712\n"},
                               {"memory.stat", "cache 1\nswap 77\nrss 3\n"},
                               {"memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"}})});
-    set.add({false, {"pids"}, "/p",
+    set.add({false,
+             {"pids"},
+             "/p",
              group("pids", {{"pids.current", "5\n"}, {"pids.peak", "9\n"}, {"pids.max", "max\n"}, {"pids.events", "max 12\n"}})});
     set.add({false, {"cpu", "cpuacct"}, "/c", group("cpu", {{"cpuacct.usage", "123456789\n"}})});
-    set.add({false, {"io"}, "/b",
+    set.add({false,
+             {"io"},
+             "/b",
              group("blkio", {{"blkio.throttle.io_service_bytes", "8:0 Read 100\n8:0 Write 20\n8:16 Read 5\n8:16 Write 7\nTotal 132\n"}})});
     EXPECT_EQ(set.memory_now(), 4096U);
     EXPECT_EQ(set.memory_peak(), 8192U);
@@ -67,17 +73,20 @@ TEST_F(FakeGroups, OfV1AreAskedInTheirFiles) {
 
 TEST_F(FakeGroups, OfV2AreAskedInTheirs) {
     GroupSet set;
-    set.add({true, {"memory", "pids", "io"}, "/u",
-             group("unified", {{"memory.current", "4096\n"},
-                               {"memory.max", "max\n"},
-                               {"memory.swap.current", "0\n"},
-                               {"memory.events", "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 0\n"},
-                               {"pids.current", "5\n"},
-                               {"pids.max", "64\n"},
-                               {"pids.events", "max 0\n"},
-                               {"cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n"},
-                               {"io.stat", "8:0 rbytes=100 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16 rbytes=5 wbytes=7 rios=1 wios=1\n"},
-                               {"cgroup.events", "populated 1\nfrozen 1\n"}})});
+    set.add(
+        {true,
+         {"memory", "pids", "io"},
+         "/u",
+         group("unified", {{"memory.current", "4096\n"},
+                           {"memory.max", "max\n"},
+                           {"memory.swap.current", "0\n"},
+                           {"memory.events", "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 0\n"},
+                           {"pids.current", "5\n"},
+                           {"pids.max", "64\n"},
+                           {"pids.events", "max 0\n"},
+                           {"cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n"},
+                           {"io.stat", "8:0 rbytes=100 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n8:16 rbytes=5 wbytes=7 rios=1 wios=1\n"},
+                           {"cgroup.events", "populated 1\nfrozen 1\n"}})});
     EXPECT_EQ(set.memory_now(), 4096U);
     EXPECT_EQ(set.memory_peak(), std::nullopt) << "older kernels have no memory.peak";
     EXPECT_EQ(set.memory_limit(), std::nullopt);

@@ -37,10 +37,14 @@ CgroupFact tree(CgroupVersion version, std::string mount, std::vector<std::strin
 
 HostFacts v1_host() {
     HostFacts facts;
-    facts.cgroups = {tree(CgroupVersion::v1, "/c/cpu,cpuacct", {"cpu", "cpuacct"}), tree(CgroupVersion::v1, "/c/memory", {"memory"}),
-                     tree(CgroupVersion::v1, "/c/pids", {"pids"}),                  tree(CgroupVersion::v1, "/c/cpuset", {"cpuset"}),
-                     tree(CgroupVersion::v1, "/c/blkio", {"io"}),                   tree(CgroupVersion::v1, "/c/freezer", {"freezer"}),
-                     tree(CgroupVersion::v1, "/c/hugetlb", {"hugetlb"}),            tree(CgroupVersion::v1, "/c/net_cls", {"net_cls", "net_prio"})};
+    facts.cgroups = {tree(CgroupVersion::v1, "/c/cpu,cpuacct", {"cpu", "cpuacct"}),
+                     tree(CgroupVersion::v1, "/c/memory", {"memory"}),
+                     tree(CgroupVersion::v1, "/c/pids", {"pids"}),
+                     tree(CgroupVersion::v1, "/c/cpuset", {"cpuset"}),
+                     tree(CgroupVersion::v1, "/c/blkio", {"io"}),
+                     tree(CgroupVersion::v1, "/c/freezer", {"freezer"}),
+                     tree(CgroupVersion::v1, "/c/hugetlb", {"hugetlb"}),
+                     tree(CgroupVersion::v1, "/c/net_cls", {"net_cls", "net_prio"})};
     facts.disks = {{"/srv", {8, 16, {}}}};
     return facts;
 }
@@ -82,9 +86,13 @@ const Both both_languages[] = {
      "{memory: {max: 512Mi, swap: 128Mi}, pids: 7}",
      {"memory.limit_in_bytes=536870912", "memory.memsw.limit_in_bytes=671088640", "pids.max=7"},
      {"memory.max=536870912", "memory.swap.max=134217728", "pids.max=7"}},
-    {"endless_swap", "{memory: {max: 512Mi, swap: infinity}, pids: infinity}", {"memory.limit_in_bytes=536870912", "pids.max=max"},
+    {"endless_swap",
+     "{memory: {max: 512Mi, swap: infinity}, pids: infinity}",
+     {"memory.limit_in_bytes=536870912", "pids.max=max"},
      {"memory.max=536870912", "pids.max=max"}},
-    {"low", "{memory: {low: 64Mi, swap: infinity}, pids: 7}", {"memory.soft_limit_in_bytes=67108864", "pids.max=7"},
+    {"low",
+     "{memory: {low: 64Mi, swap: infinity}, pids: 7}",
+     {"memory.soft_limit_in_bytes=67108864", "pids.max=7"},
      {"memory.low=67108864", "pids.max=7"}},
     {"cores",
      "{cpu: {limit: 0.2}, pids: 7}",
@@ -94,9 +102,13 @@ const Both both_languages[] = {
      "{cpu: {quota: 5ms, period: 20ms, burst: 1ms}, pids: 7}",
      {"memory.swappiness=0", "cpu.cfs_period_us=20000", "cpu.cfs_quota_us=5000", "cpu.cfs_burst_us=1000", "pids.max=7"},
      {"memory.swap.max=0", "cpu.max=5000 20000", "cpu.max.burst=1000", "pids.max=7"}},
-    {"weight_is_shares", "{cpu: {weight: 100}, pids: 7}", {"memory.swappiness=0", "cpu.shares=1024", "pids.max=7"},
+    {"weight_is_shares",
+     "{cpu: {weight: 100}, pids: 7}",
+     {"memory.swappiness=0", "cpu.shares=1024", "pids.max=7"},
      {"memory.swap.max=0", "cpu.weight=100", "pids.max=7"}},
-    {"shares_is_weight", "{cpu: {shares: 1024}, pids: 7}", {"memory.swappiness=0", "cpu.shares=1024", "pids.max=7"},
+    {"shares_is_weight",
+     "{cpu: {shares: 1024}, pids: 7}",
+     {"memory.swappiness=0", "cpu.shares=1024", "pids.max=7"},
      {"memory.swap.max=0", "cpu.weight=100", "pids.max=7"}},
     {"idle_and_sets",
      "{cpu: {idle: true, set: 0-3, mems: 0}, pids: 7}",
@@ -110,7 +122,8 @@ const Both both_languages[] = {
      "{io: {weight: 10000, devices: [{path: /srv, weight: 1}]}, pids: 7}",
      {"memory.swappiness=0", "pids.max=7", "blkio.weight=1000", "blkio.weight_device=8:16 10"},
      {"memory.swap.max=0", "pids.max=7", "io.weight=default 10000", "io.weight=8:16 1"}},
-    {"huge_pages", "{hugetlb: {2MB: 64Mi, 1GB: infinity}, pids: 7}",
+    {"huge_pages",
+     "{hugetlb: {2MB: 64Mi, 1GB: infinity}, pids: 7}",
      {"memory.swappiness=0", "pids.max=7", "hugetlb.1GB.limit_in_bytes=-1", "hugetlb.2MB.limit_in_bytes=67108864"},
      {"memory.swap.max=0", "pids.max=7", "hugetlb.1GB.max=max", "hugetlb.2MB.max=67108864"}},
 };
@@ -127,7 +140,8 @@ TEST_P(TranslatedLimits, AreTheFilesOfEachVersion) {
     EXPECT_THAT(refused(v2), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TranslatedLimits, testing::ValuesIn(both_languages), [](const auto& one) { return std::string(one.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, TranslatedLimits, testing::ValuesIn(both_languages),
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST(LimitsOnHybrid, UseEachControllerWhereItIs) {
     HostFacts facts = v1_host();
@@ -178,7 +192,8 @@ TEST(LimitsByDefault, AreLeftOutWhereThereIsNoController) {
 }
 
 TEST(LimitsRaw, AreWrittenForTheVersionThatIsThere) {
-    const Profile profile = profile_of("resources: {pids: infinity}\ncgroup: {raw: {v1: {memory.use_hierarchy: 1}, v2: {memory.min: 4096}}}\n");
+    const Profile profile =
+        profile_of("resources: {pids: infinity}\ncgroup: {raw: {v1: {memory.use_hierarchy: 1}, v2: {memory.min: 4096}}}\n");
     EXPECT_THAT(written(translate_limits(profile, v1_host())), Contains("memory.use_hierarchy=1"));
     EXPECT_THAT(written(translate_limits(profile, v1_host())), testing::Not(Contains("memory.min=4096")));
     EXPECT_THAT(written(translate_limits(profile, v2_host())), Contains("memory.min=4096"));

@@ -72,7 +72,8 @@ void check_session(const Loaded& loaded, const HostFacts& facts, const Plan& pay
         if (wanted) EXPECT_EQ(wanted->text, got->text) << id;
     }
     for (const Step& step : plan->steps)
-        EXPECT_TRUE(step.undo.empty() || step.id == "clone" || step.id == "terminal.raw") << step.id << ": nothing of a session outlives it";
+        EXPECT_TRUE(step.undo.empty() || step.id == "clone" || step.id == "terminal.raw")
+            << step.id << ": nothing of a session outlives it";
 }
 
 class GoldenPlan : public testing::TestWithParam<std::tuple<fs::path, std::string>> {};
