@@ -387,6 +387,23 @@ TEST(BackgroundMemory, can_pause_at_its_limit) {
     EXPECT_EQ(differences_since(before), "");
 }
 
+TEST_P(Background, has_names_that_shells_complete) {
+    ASSERT_EQ(up("webserver", waits).code, 0);
+    const std::string script = place_.write("completion", verb({"completion", "bash"}).out);
+    const auto complete = [&](const std::string& words, int at) {
+        Options as = options();
+        as.add["PATH"] = folder_of(sandbox_binary()) + ":/usr/bin:/bin";
+        return run({"bash", "-c",
+                    cat("source ", script, "; COMP_WORDS=(", words, "); COMP_CWORD=", at, "; _sandbox; echo \"${COMPREPLY[@]}\"")},
+                   as)
+            .out;
+    };
+    EXPECT_EQ(complete("sandbox stop we", 2), "webserver\n");
+    EXPECT_EQ(complete("sandbox rest", 1), "restart\n");
+    EXPECT_EQ(complete("sandbox logs --fol", 2), "--follow\n");
+    EXPECT_EQ(verb({"completion", "csh"}).code, 125);
+}
+
 // ---- health and hooks
 
 TEST_P(Background, runs_its_hooks_around_its_life) {
