@@ -470,7 +470,11 @@ class Launch {
         Undo undo{"kill-process", {}};
         if (!plan_.supervision.own_pid_namespace && plan_.supervision.init) undo.fields.emplace_back("grace_ms", "2000");
         return r.carry_out(undo, [&]() -> Result<Fields> {
+            // What the child executes begins with our mark, and an ordinary user could not write the id maps while it has it. There is no
+            // payload yet that could look at us.
+            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
             auto child = spawn(request);
+            prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
             if (!child) return pass(child);
             child_ = std::move(*child);
             return identify_process(child_.pid);
@@ -718,6 +722,12 @@ bool wants_restart(const Restart& restart, const Outcome& outcome, const Presenc
     return *restart.max == 0 || presence.status.restarts < *restart.max;
 }
 
+// Nobody waits any more who could be told: it is in the log, and the sandbox has ended with the launcher's exit code.
+Outcome failed_restart(Presence& presence, const Error& error) {
+    if (presence.log()) presence.log()->write(LogStream::err, cat("[sandbox: it could not be started again: ", error.message, "]\n"));
+    return {};
+}
+
 std::string end_of(const Outcome& outcome) { return cat("exit ", outcome.exit_code); }
 
 // The folder is removed, or stays with how it ended; then whoever waits is told. With problems it stays as it is: sandbox gc goes on.
@@ -787,6 +797,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         Launch launch(plan, root, presence, options, announce, *program, facts.overlay_layer_fds);
         auto carried = launch.carry_out();
         Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
+        if (!outcome && plan.supervision.detached && presence.status.restarts > 0) outcome = failed_restart(presence, outcome.error());
         const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
         const bool stays = outcome && plan.supervision.detached && !presence.remove_asked && !presence.folder_is_gone();
         auto problems = launch.take_back(!stays && !again);

@@ -310,7 +310,8 @@ TEST_P(Background, rotates_its_logs) {
 TEST_P(Background, tells_what_happens) {
     Process events = Process::start({sandbox_binary(), "events", "--json"}, options());
     // It listens when its socket is there.
-    ASSERT_TRUE(comes_true(folder_of(state_folder()), [] { return exists(state_folder() + "/.events"); }));
+    ASSERT_TRUE(comes_true(folder_of(state_folder()), [] { return exists(state_folder()); }));
+    ASSERT_TRUE(comes_true(state_folder(), [] { return exists(state_folder() + "/.events"); }));
     ASSERT_TRUE(comes_true(state_folder() + "/.events", [] { return !std::filesystem::is_empty(state_folder() + "/.events"); }));
     ASSERT_EQ(up("web", waits).code, 0);
     EXPECT_TRUE(events.expect("\"name\":\"web\",\"event\":\"create\"")) << events.out();
