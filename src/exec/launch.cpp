@@ -867,7 +867,7 @@ void undo_by_status(int folder, std::vector<std::string>& problems) {
 
 Result<Cleaned> collect_garbage(StateRoot& root) {
     Cleaned cleaned;
-    auto names = root.names();
+    auto names = root.unsupervised();
     if (!names) return pass(names);
     for (const std::string& name : *names) {
         if (is_at_rest(root, name)) continue;

@@ -351,6 +351,23 @@ Result<StateRoot::Seen> StateRoot::look(const std::string& name) {
     return seen;
 }
 
+Result<std::vector<std::string>> StateRoot::unsupervised() const {
+    StateRoot now(path_);
+    auto held = now.lock(false);
+    if (!held) return pass(held);
+    std::vector<std::string> found;
+    if (!*held) return found;
+    auto entries = list_folder(now.root_.get());
+    if (!entries) return pass(entries, quote(path_));
+    for (FolderEntry& entry : *entries) {
+        if (!valid_name(entry.name) || (entry.type != DT_DIR && entry.type != DT_UNKNOWN)) continue;
+        const Fd file(::openat(now.root_.get(), cat(entry.name, "/", lock_name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        if (!file || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) found.push_back(std::move(entry.name));
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
 Status StateRoot::remove(SandboxState state) {
     if (state.directory() < 0) return fail(cat("the state of sandbox ", quote(state.name()), " is not ours to remove"));
     // Without the lock of the root, as it may take long; the lock file stays to the end, so that nobody takes the rest over.
