@@ -91,6 +91,7 @@ Result<Prepared> prepare(const std::string& name, const ExecFlags& flags) {
     auto found = find_living(name);
     if (!found) return pass(found);
     if (auto running = check_running(found->status); !running) return pass(running);
+    if (auto kept = keep_profile(*found); !kept) return pass(kept);
     ProfileOptions options;
     auto root = open_state(false);
     if (!root) return pass(root);

@@ -86,6 +86,12 @@ Result<std::string> ask_sandbox(const std::string& name, std::string_view reques
     return fail(cat("the supervisor of sandbox ", quote(name), " does not answer"), "look whether it is stopped (SIGSTOP), then try again");
 }
 
+Status keep_profile(const Found& found) {
+    if (faccessat(found.folder.get(), "profile.yaml", F_OK, AT_SYMLINK_NOFOLLOW) == 0) return {};
+    auto answer = ask_sandbox(found.status.name, "profile");
+    return answer ? Status() : pass(answer);
+}
+
 std::optional<PayloadProcess> find_payload(const SandboxStatus& status) {
     if (status.init <= 0) return std::nullopt;
     PayloadProcess out;

@@ -28,6 +28,9 @@ struct Found {
 // Sends a request to its supervisor. `verb` names what cannot be done, for the error.
 [[nodiscard]] Result<std::string> ask_sandbox(const std::string& name, std::string_view request);
 
+// Has its effective profile kept in its folder, as "profile.yaml".
+[[nodiscard]] Status keep_profile(const Found& found);
+
 // The payload's process on the host; nothing when it has gone. The descriptor is of the init process or of the payload itself.
 struct PayloadProcess {
     pid_t pid = 0, init = 0;

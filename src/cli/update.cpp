@@ -196,6 +196,7 @@ Result<Fd> lock_updates(int folder) {
 }
 
 Result<std::string> stored_profile(const Found& found) {
+    if (auto kept = keep_profile(found); !kept) return pass(kept);
     auto text = read_file_in(found.folder.get(), "profile.yaml");
     if (text || text.error().number != ENOENT) return text;
     return fail(cat("sandbox ", quote(found.status.name), " has not kept its profile, so what it has now is not known"),

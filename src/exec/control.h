@@ -2,6 +2,7 @@
 //
 // SOCK_SEQPACKET (unix(7)), one request and one answer a connection. A request is a word and its arguments, separated by spaces:
 //   start | stop | down | kill NUMBER main|all | pause | resume | wait
+//   profile   keep the effective profile in the folder, if it is not there yet
 // An answer is "ok", "exit CODE", or "error\nMESSAGE\nHINT". stop, down and wait are answered when everything has ended. Only the
 // owner of the folder (0700) reaches it; there is no abstract name (CVE-2020-15257).
 #pragma once

@@ -715,6 +715,7 @@ void raise_descriptor_limit(std::uint32_t slots) {
 }
 
 constexpr std::int64_t longest_backoff = 120'000'000'000;  // nanoseconds
+constexpr double long_enough_s = 10;  // after a run of so many seconds the pauses begin anew
 
 bool wants_restart(const Restart& restart, const Outcome& outcome, const Presence& presence) {
     if (presence.stop_asked || *restart.policy == RestartPolicy::no) return false;
@@ -804,6 +805,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         if (again && problems.empty()) {
             presence.enter(SandboxPhase::restarting, "die",
                            {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
+            if (outcome->wall_s >= long_enough_s) backoff = *plan.supervision.restart.backoff;
             const bool go_on = presence.pause_before_restart(backoff);
             backoff = std::min(backoff * 2, longest_backoff);
             if (go_on) continue;

@@ -171,7 +171,6 @@ class Supervisor {
         SandboxStatus& status = w_.presence.status;
         status.payload = payload;
         status.started = wall_clock();
-        if (w_.effective) w_.presence.keep_profile(w_.effective());
         w_.presence.enter(SandboxPhase::running, "start", {{"pid", std::to_string(status.init)}});
         announce("running");
         if (w_.plan.supervision.detached) shrink();
@@ -256,6 +255,11 @@ class Supervisor {
         const auto words = split(request.text, ' ');
         const std::string_view verb = words.front();
         if (verb == "wait") return control.hold(request.client);
+        // In the foreground it is not written before somebody needs it: most commands end before.
+        if (verb == "profile") {
+            if (w_.effective) w_.presence.keep_profile(w_.effective());
+            return control.answer(request.client, "ok");
+        }
         if (verb == "stop" || verb == "down") {
             w_.presence.remove_asked = w_.presence.remove_asked || verb == "down";
             control.hold(request.client);

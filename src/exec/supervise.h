@@ -37,7 +37,7 @@ struct Supervised {
     const GroupSet& groups;
     Presence& presence;
     Fd& announce;                                   // told once, whatever the number of runs
-    const std::function<std::string()>& effective;  // the profile, kept when the command runs; empty: it is already, or nobody asks
+    const std::function<std::string()>& effective;  // the profile, kept when somebody asks for it; empty: it is already
     int sandbox = -1;                               // of a session: the first process of the sandbox, with which it ends
 };
 
