@@ -257,15 +257,14 @@ Result<SandboxState> StateRoot::create(const std::string& name) {
     if (!valid_name(name))
         return fail(cat(quote(name), " is not a name of a sandbox"),
                     "up to 63 of a-z, 0-9, '_', '.', '-', beginning with a letter or a digit");
-    // Another command may be cleaning up after an earlier sandbox of this name; half a minute is more than any undo waits.
-    constexpr int most_naps = 6000, naps_for_a_status = 400;
+    // Another command may be cleaning up after an earlier sandbox of this name.
     for (int naps = 0;; ++naps) {
         auto held = lock(true);
         if (!held) return pass(held);
         auto made = make_sandbox(name);
         const bool taken = !made && made.error().number == EBUSY;
-        const bool wait = taken && ((naps < most_naps && is_being_cleaned(root_.get(), name)) ||
-                                    (naps < naps_for_a_status && !is_supervised(root_.get(), name)));
+        const bool wait = taken && ((naps < cleaning_naps_ && is_being_cleaned(root_.get(), name)) ||
+                                    (naps < starting_naps_ && !is_supervised(root_.get(), name)));
         if (!made && !wait)
             if (auto removed = remove_root(); !removed) made.error().also.push_back(removed.error().message);
         if (!wait) return made;

@@ -17,6 +17,13 @@
 namespace sandbox {
 namespace {
 
+// Nobody here is to be waited for: who holds a lock is the test itself.
+Result<StateRoot> open_root(std::string path) {
+    auto root = StateRoot::open(std::move(path));
+    if (root) root->hurry();
+    return root;
+}
+
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::Eq;
@@ -78,7 +85,7 @@ TEST(SandboxName, HasAGrammar) {
 TEST(StateRoot, IsMadeByTheFirstAndGoesWithTheLast) {
     const TemporaryFolder folder;
     const std::string path = folder.path("sandbox");
-    auto root = StateRoot::open(path);
+    auto root = open_root(path);
     ASSERT_TRUE(root);
     EXPECT_EQ(root->path(), path);
     EXPECT_EQ(mode_of(path), 0700U);
@@ -108,17 +115,17 @@ TEST(StateRoot, MissingIsNotValidAndStaysMissing) {
         EXPECT_TRUE(root->remove_if_unused());
         EXPECT_FALSE(exists(path));
     }
-    const auto refused = StateRoot::open(folder.path("none/sandbox"));
+    const auto refused = open_root(folder.path("none/sandbox"));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().number, ENOENT);
     EXPECT_NE(refused.error().hint, "");
-    EXPECT_FALSE(StateRoot::open("sandbox"));
-    EXPECT_FALSE(StateRoot::open("/"));
+    EXPECT_FALSE(open_root("sandbox"));
+    EXPECT_FALSE(open_root("/"));
 }
 
 TEST(StateRoot, LeftEmptyIsRemovedByGc) {
     const TemporaryFolder folder;
-    ASSERT_TRUE(StateRoot::open(folder.path("sandbox")));
+    ASSERT_TRUE(open_root(folder.path("sandbox")));
     ASSERT_TRUE(exists(folder.path("sandbox")));
     ASSERT_TRUE(sweep(folder.path("sandbox")));
     EXPECT_FALSE(exists(folder.path("sandbox")));
@@ -130,18 +137,18 @@ TEST(StateRoot, OpenToOthersIsRefused) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     for (const unsigned mode : {0755U, 0701U, 0770U, 01777U}) {
         ASSERT_EQ(::chmod(path.c_str(), mode), 0);
-        for (const auto& refused : {StateRoot::open(path), StateRoot::open_existing(path)}) {
+        for (const auto& refused : {open_root(path), StateRoot::open_existing(path)}) {
             ASSERT_FALSE(refused);
             EXPECT_THAT(refused.error().message, HasSubstr("open to others"));
             EXPECT_NE(refused.error().hint, "");
         }
     }
     ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
-    EXPECT_TRUE(StateRoot::open(path));
+    EXPECT_TRUE(open_root(path));
     ASSERT_EQ(::chmod(folder.path().c_str(), 0777), 0);
-    EXPECT_THAT(StateRoot::open(path).error().message, HasSubstr("can be written by others"));
+    EXPECT_THAT(open_root(path).error().message, HasSubstr("can be written by others"));
     ASSERT_EQ(::chmod(folder.path().c_str(), 01777), 0);
-    EXPECT_TRUE(StateRoot::open(path));
+    EXPECT_TRUE(open_root(path));
 }
 
 TEST(StateRoot, OfSomebodyElseIsRefused) {
@@ -149,12 +156,12 @@ TEST(StateRoot, OfSomebodyElseIsRefused) {
     if (::geteuid() == 0) {
         ASSERT_EQ(::mkdir(folder.path("sandbox").c_str(), 0700), 0);
         ASSERT_EQ(::chown(folder.path("sandbox").c_str(), 12345, 12345), 0);
-        EXPECT_THAT(StateRoot::open(folder.path("sandbox")).error().message, HasSubstr("belongs to uid 12345, not to uid 0"));
+        EXPECT_THAT(open_root(folder.path("sandbox")).error().message, HasSubstr("belongs to uid 12345, not to uid 0"));
         ASSERT_EQ(::chown(folder.path().c_str(), 12345, 12345), 0);
-        EXPECT_THAT(StateRoot::open(folder.path("other")).error().message, HasSubstr("belongs to uid 12345, not to uid 0"));
+        EXPECT_THAT(open_root(folder.path("other")).error().message, HasSubstr("belongs to uid 12345, not to uid 0"));
         EXPECT_FALSE(exists(folder.path("other")));
     } else {
-        EXPECT_THAT(StateRoot::open("/usr/sandbox").error().message, HasSubstr(cat("belongs to uid 0, not to uid ", ::geteuid())));
+        EXPECT_THAT(open_root("/usr/sandbox").error().message, HasSubstr(cat("belongs to uid 0, not to uid ", ::geteuid())));
     }
 }
 
@@ -163,18 +170,18 @@ TEST(StateRoot, LinkOrFileInItsPlaceIsRefused) {
     const std::string path = folder.path("sandbox");
     ASSERT_EQ(::mkdir(folder.path("elsewhere").c_str(), 0700), 0);
     ASSERT_EQ(::symlink("elsewhere", path.c_str()), 0);
-    EXPECT_THAT(StateRoot::open(path).error().hint, HasSubstr("not a link"));
+    EXPECT_THAT(open_root(path).error().hint, HasSubstr("not a link"));
     EXPECT_FALSE(StateRoot::open_existing(path));
     ASSERT_EQ(::unlink(path.c_str()), 0);
     testing::write_file(path, "x");
-    EXPECT_THAT(StateRoot::open(path).error().message, HasSubstr("not a directory"));
+    EXPECT_THAT(open_root(path).error().message, HasSubstr("not a directory"));
 }
 
 TEST(StateRoot, RemovedByOthersIsMadeAgain) {
     const TemporaryFolder folder;
     const std::string path = folder.path("sandbox");
-    auto ours = StateRoot::open(path);
-    auto theirs = StateRoot::open(path);
+    auto ours = open_root(path);
+    auto theirs = open_root(path);
     auto state = theirs->create("web");
     ASSERT_TRUE(theirs->remove(std::move(*state)));
     ASSERT_FALSE(exists(path));
@@ -187,7 +194,7 @@ TEST(StateRoot, RemovedByOthersIsMadeAgain) {
     ASSERT_TRUE(ours->remove(std::move(*made)));
     const std::string runtime = folder.path("runtime");
     ASSERT_EQ(::mkdir(runtime.c_str(), 0700), 0);
-    auto user = StateRoot::open(runtime + "/sandbox");
+    auto user = open_root(runtime + "/sandbox");
     std::filesystem::remove_all(runtime);
     EXPECT_THAT(*user->names(), IsEmpty());
     EXPECT_FALSE(user->create("web"));
@@ -199,8 +206,8 @@ TEST(StateRoot, RemovedByOthersIsMadeAgain) {
 TEST(StateRoot, NameIsRunningThenCrashedThenFree) {
     const TemporaryFolder folder;
     const std::string path = folder.path("sandbox");
-    auto root = StateRoot::open(path);
-    auto other = StateRoot::open(path);
+    auto root = open_root(path);
+    auto other = open_root(path);
     {
         auto state = root->create("web");
         ASSERT_TRUE(state);
@@ -227,7 +234,7 @@ TEST(StateRoot, NameIsRunningThenCrashedThenFree) {
 
 TEST(StateRoot, BadNamesTouchNothing) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     for (const char* bad : {"..", ".", "", "../x", "/etc", ".ids", "A"}) {
         EXPECT_THAT(root->create(bad).error().message, HasSubstr("not a name"));
         EXPECT_FALSE(root->take_crashed(bad));
@@ -237,10 +244,10 @@ TEST(StateRoot, BadNamesTouchNothing) {
 
 TEST(StateRoot, LockFreedByAKilledProcessMeansCrashed) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     Signal made;
     const pid_t child = start([&] {
-        auto own = StateRoot::open(folder.path("sandbox"));
+        auto own = open_root(folder.path("sandbox"));
         auto state = own->create("web");
         auto journal = Journal::create(state->directory());
         made.give();
@@ -262,7 +269,7 @@ TEST(StateRoot, LockFreedByAKilledProcessMeansCrashed) {
 
 TEST(StateRoot, FolderWithoutLockFileCountsAsCrashed) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     ASSERT_EQ(::mkdir(folder.path("sandbox/web").c_str(), 0700), 0);
     EXPECT_EQ(root->create("web").error().number, EEXIST);
     auto state = root->take_crashed("web");
@@ -275,7 +282,7 @@ TEST(StateRoot, FolderWithoutLockFileCountsAsCrashed) {
 
 TEST(StateRoot, HostileFoldersAreNotTakenOver) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     ASSERT_EQ(::mkdir(folder.path("outside").c_str(), 0700), 0);
     ASSERT_EQ(::symlink("../outside", folder.path("sandbox/link").c_str()), 0);
     EXPECT_FALSE(root->take_crashed("link"));
@@ -291,7 +298,7 @@ TEST(StateRoot, HostileFoldersAreNotTakenOver) {
 
 TEST(StateRoot, NamesAreFoldersWithAName) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     auto lease = root->lease_range(1);
     ASSERT_EQ(::mkdir(folder.path("sandbox/.removing-0").c_str(), 0700), 0);
@@ -305,7 +312,7 @@ TEST(StateRoot, NamesAreFoldersWithAName) {
 
 TEST(StateRemove, DeletesEverythingButNothingBehindLinks) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     ASSERT_EQ(::mkdir(folder.path("outside").c_str(), 0700), 0);
     testing::write_file(folder.path("outside/precious"), "x");
@@ -326,7 +333,7 @@ TEST(StateRemove, DeletesEverythingButNothingBehindLinks) {
 TEST(StateRemove, NeedsFewDescriptorsForADeepTree) {
     const TemporaryFolder folder;
     const pid_t child = start([&] {
-        auto root = StateRoot::open(folder.path("sandbox"));
+        auto root = open_root(folder.path("sandbox"));
         auto web = root->create("web");
         Fd below(::dup(web->directory()));
         for (int depth = 0; depth < 1000; ++depth) {
@@ -344,7 +351,7 @@ TEST(StateRemove, NeedsFewDescriptorsForADeepTree) {
 
 TEST(StateRemove, LeavesAFolderThatTookTheName) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     std::filesystem::rename(folder.path("sandbox/web"), folder.path("sandbox/moved"));
     ASSERT_EQ(::mkdir(folder.path("sandbox/web").c_str(), 0700), 0);
@@ -357,12 +364,12 @@ TEST(StateRemove, LeavesAFolderThatTookTheName) {
 
 TEST(StateRemove, AFolderThatIsGoneIsSuccess) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     std::filesystem::remove_all(folder.path("sandbox/web"));
     EXPECT_TRUE(root->remove(std::move(*web)));
     EXPECT_FALSE(exists(folder.path("sandbox")));
-    root = StateRoot::open(folder.path("sandbox"));
+    root = open_root(folder.path("sandbox"));
     web = root->create("web");
     std::filesystem::remove_all(folder.path("sandbox"));
     EXPECT_TRUE(root->remove(std::move(*web)));
@@ -381,7 +388,7 @@ int try_to_remove_mounts(const TemporaryFolder& folder) {
     if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
     std::filesystem::create_directory(folder.path("outside"));
     testing::write_file(folder.path("outside/precious"), "x");
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     const std::string below = folder.path("sandbox/web/a/b");
     std::filesystem::create_directories(below);
@@ -414,7 +421,7 @@ TEST(StateRemove, StopsAtMounts) {
 
 TEST(Lease, IsTheLowestFreeRange) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto first = root->lease_range(3);
     auto second = root->lease_range(3);
     auto third = root->lease_range(3);
@@ -433,7 +440,7 @@ TEST(Lease, IsTheLowestFreeRange) {
 
 TEST(Lease, LivesAsLongAsAChildKeepsACopy) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     auto web = root->create("web");
     auto lease = root->lease_range(10);
     ASSERT_EQ(lease->index, 0U);
@@ -457,7 +464,7 @@ TEST(Lease, LivesAsLongAsAChildKeepsACopy) {
 
 TEST(Lease, FileThatIsALinkIsRefused) {
     const TemporaryFolder folder;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     ASSERT_EQ(::symlink("../elsewhere", folder.path("sandbox/.ids").c_str()), 0);
     EXPECT_EQ(root->lease_range(1).error().number, ELOOP);
     EXPECT_FALSE(exists(folder.path("elsewhere")));
@@ -468,7 +475,7 @@ TEST(Lease, ManyAreHadInOrder) {
     rlimit limit{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
     const std::uint32_t count = limit.rlim_cur > 500 ? 300 : 100;
-    auto root = StateRoot::open(folder.path("sandbox"));
+    auto root = open_root(folder.path("sandbox"));
     std::vector<StateRoot::Lease> leases;
     for (std::uint32_t i = 0; i < count; ++i) {
         auto lease = root->lease_range(count);
@@ -509,7 +516,7 @@ int use(const TemporaryFolder& folder, const SandboxState& state) {
 TEST(StateRace, OneWinsAndTheRootIsNeitherLeftNorLost) {
     const TemporaryFolder folder;
     race(4, 300, [&](int process, int round) {
-        auto root = StateRoot::open(folder.path("sandbox"));
+        auto root = open_root(folder.path("sandbox"));
         if (!root) return 1;
         auto state = root->create((process + round) % 3 == 0 ? "a" : "b");
         if (!state) return state.error().number == EBUSY ? 0 : 2;
@@ -526,7 +533,7 @@ TEST(StateRace, OneWinsAndTheRootIsNeitherLeftNorLost) {
 TEST(StateRace, CrashedSandboxesAreTakenByOne) {
     const TemporaryFolder folder;
     race(4, 300, [&](int process, int round) {
-        auto root = StateRoot::open(folder.path("sandbox"));
+        auto root = open_root(folder.path("sandbox"));
         if (!root) return 1;
         if (!root->names()) return 2;
         const bool collect = (process + round) % 2 == 0;
@@ -545,7 +552,7 @@ TEST(StateRace, CrashedSandboxesAreTakenByOne) {
 TEST(StateRace, NoRangeIsLeasedTwice) {
     const TemporaryFolder folder;
     race(4, 300, [&](int, int) {
-        auto root = StateRoot::open(folder.path("sandbox"));
+        auto root = open_root(folder.path("sandbox"));
         if (!root) return 1;
         auto lease = root->lease_range(4);
         if (!lease) return 2;
@@ -559,7 +566,7 @@ TEST(StateRace, NoRangeIsLeasedTwice) {
 }
 
 int live_a_whole_life(const std::string& path) {
-    auto root = StateRoot::open(path);
+    auto root = open_root(path);
     if (!root) return 1;
     auto state = root->create("web");
     if (!state) return 2;
