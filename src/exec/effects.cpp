@@ -313,9 +313,14 @@ Status undo_logs(const JournalEntry& entry) {
                                     entry.identity});
         !done)
         return done;
-    // The folder above goes with the last of them.
-    const std::string path(field(entry.undo.fields, "path"));
-    rmdir(path.substr(0, path.rfind('/')).c_str());
+    // The folder above goes with the last of them, and what was made on the way to it, as far as it is empty.
+    const std::string path(field(entry.undo.fields, "path")), first(field(entry.undo.fields, "first"));
+    std::string above = path.substr(0, path.rfind('/'));
+    if (rmdir(above.c_str()) != 0) return {};
+    while (!first.empty() && above != first && beneath(above, first)) {
+        above.resize(above.rfind('/'));
+        if (rmdir(above.c_str()) != 0) break;
+    }
     return {};
 }
 
@@ -504,18 +509,24 @@ Status make_terminal_raw(Recorder& recorder) {
     });
 }
 
+namespace {
+
+// The highest folder on the way that is not there yet.
+std::string first_missing(const std::string& path) {
+    for (std::size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
+        if (access(path.substr(0, slash).c_str(), F_OK) != 0) return path.substr(0, slash);
+    return path;
+}
+
+}  // namespace
+
 Status make_log_folder(Recorder& recorder, const std::string& path) {
-    const std::string above = path.substr(0, path.rfind('/'));
-    if (mkdir(above.c_str(), 0755) != 0 && errno != EEXIST) {
-        const int number = errno;
-        // A user's first log: the folders on the way are the user's own from now on (file-hierarchy(7), ~/.local/state).
-        if (number != ENOENT) return fail_errno(cat("mkdir ", quote(above)), number);
-        for (std::size_t slash = above.find('/', 1); slash != std::string::npos; slash = above.find('/', slash + 1))
-            mkdir(above.substr(0, slash).c_str(), 0700);
-        if (mkdir(above.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno(cat("mkdir ", quote(above)), errno);
-    }
-    const Undo undo{"remove-logs", {{"path", path}, {"keep", "yes"}}};
+    const std::string above = path.substr(0, path.rfind('/')), first = first_missing(path);
+    const Undo undo{"remove-logs", {{"path", path}, {"first", first}, {"keep", "yes"}}};
     return recorder.carry_out(undo, [&]() -> Result<Fields> {
+        // A user's first log makes the folders on the way too (file-hierarchy(7), ~/.local/state).
+        for (std::size_t slash = first.size(); slash != std::string::npos && slash < path.size(); slash = path.find('/', slash + 1))
+            mkdir(path.substr(0, slash).c_str(), path.substr(0, slash) == above ? 0755 : 0700);
         for (int attempt = 0; mkdir(path.c_str(), 0750) != 0; ++attempt) {
             if (errno == ENOENT && attempt < 100) {
                 mkdir(above.c_str(), 0755);  // its last user has just removed it

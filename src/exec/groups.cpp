@@ -164,17 +164,21 @@ Result<Fd> take_shared(const step::ShareGroup& what) {
 
 Result<Fd> share_group(Recorder& recorder, const step::ShareGroup& what) {
     Fd group;
+    auto foreign = is_foreign(what);
+    if (!foreign) return pass(foreign);
     const auto use = [&]() -> Result<Fields> {
         auto shared = take_shared(what);
         if (!shared) return pass(shared);
         group = std::move(*shared);
         if (auto same = compare_values(group.get(), what); !same) return pass(same);
+        if (*foreign && what.v2 && !missing(group.get(), what.enable).empty())
+            return fail(cat("the group ", quote(what.path), " is not the launcher's and does not hand out ",
+                            join(missing(group.get(), what.enable), ", ")),
+                        "its owner may write them to its cgroup.subtree_control, or name another parent");
         if (what.v2)
             if (auto enabled = enable(group.get(), what.enable, what.path); !enabled) return pass(enabled);
         return identity_of(group.get());
     };
-    auto foreign = is_foreign(what);
-    if (!foreign) return pass(foreign);
     if (*foreign) {
         // Used, never removed.
         if (auto used = use(); !used) return pass(used);

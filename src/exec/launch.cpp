@@ -715,7 +715,7 @@ void raise_descriptor_limit(std::uint32_t slots) {
 }
 
 constexpr std::int64_t longest_backoff = 120'000'000'000;  // nanoseconds
-constexpr double long_enough_s = 10;  // after a run of so many seconds the pauses begin anew
+constexpr double long_enough_s = 10;                       // after a run of so many seconds the pauses begin anew
 
 bool wants_restart(const Restart& restart, const Outcome& outcome, const Presence& presence) {
     if (presence.stop_asked || *restart.policy == RestartPolicy::no) return false;

@@ -72,9 +72,20 @@ std::vector<std::string> words_of(const Hook& hook) {
     return out;
 }
 
+// What the supervisor runs beside the command is no step of the launch, and is said all the same.
+void note_helpers(Context& c) {
+    for (const Hook& hook : c.profile.lifecycle.hooks.started)
+        c.plan.notes.push_back(cat("hooks.started: when the command runs, run ", sandbox::join(words_of(hook), " "),
+                                   *hook.where == HookPlace::host ? " on the host" : " inside"));
+    if (const auto& health = c.profile.lifecycle.healthcheck; health)
+        c.plan.notes.push_back(
+            cat("healthcheck: every ", format_duration(*health->interval), " run ", *health->command.front(), " inside"));
+}
+
 // What is to be run at the end is journaled first: so it is run last, and by whoever takes the sandbox back.
 void plan_hooks(Context& c) {
     const Hooks& hooks = c.profile.lifecycle.hooks;
+    note_helpers(c);
     for (std::size_t i = hooks.stopped.size(); i-- > 0;)
         c.before.push_back(host_step(cat("hook.stopped:", i), hooks.stopped[i].at,
                                      cat("note to run ", *hooks.stopped[i].command.front(), " when everything is gone"), "run it",

@@ -431,7 +431,7 @@ lifecycle:
               {},
               {p.place->path(), probe_tree()},
               {}};
-    p.what.options.add = {{"SANDBOX_SWEEP_LOGS", *p.place / "logs/sandbox"}};
+    p.what.options.add = {{"SANDBOX_SWEEP_LOGS", *p.place / "logs/deep/er/sandbox"}};
     return p;
 }
 
