@@ -10,10 +10,10 @@ namespace sandbox {
 namespace {
 
 // Files that tell about or act on the whole machine (proc(5), sysfs(5)); a kernel need not have them all.
-constexpr const char* masked[] = {"/proc/acpi",          "/proc/asound",        "/proc/interrupts",  "/proc/kcore",
-                                  "/proc/keys",          "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-                                  "/proc/sysrq-trigger", "/proc/timer_list",    "/proc/timer_stats", "/sys/devices/virtual/powercap",
-                                  "/sys/firmware"};
+constexpr const char* masked_files[] = {"/proc/acpi",          "/proc/asound",        "/proc/interrupts",  "/proc/kcore",
+                                        "/proc/keys",          "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+                                        "/proc/sysrq-trigger", "/proc/timer_list",    "/proc/timer_stats", "/sys/devices/virtual/powercap",
+                                        "/sys/firmware"};
 constexpr const char* masked_thermal = "/sys/devices/system/cpu/cpu0/thermal_throttle";
 constexpr const char* read_only[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"};
 
@@ -38,7 +38,7 @@ void plan_masks(Context& c) {
                 c.setup.push_back(
                     sandbox_step(cat("readonly:", path), {}, cat("make ", path, " read-only"), step::ReadOnlyPath{path, true, true}));
     if (p.mask.defaults) {
-        for (const char* path : masked)
+        for (const char* path : masked_files)
             if (wanted(c, path)) mask(c, path, true, {});
         mask(c, masked_thermal, true, {});
     }
