@@ -1,11 +1,8 @@
 #include "snapshot.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <linux/mount.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -25,6 +22,7 @@
 
 #include "base/text.h"
 #include "harness.h"
+#include "network_snapshot.h"
 
 namespace harness {
 
@@ -89,10 +87,23 @@ std::string describe_file(const std::string& path, const struct stat& info) {
     return text + attributes_of(path);
 }
 
+// What sandboxes share (state/shared_file.h): who is in it, and who was, changes as they come and go; what it says of the host does not.
+std::string describe_shared(const std::string& path, const struct stat& info) {
+    std::string text = cat("shared ", sandbox::format_mode(info.st_mode & 07777));
+    const std::string content = read_text(path);
+    for (const std::string_view line : sandbox::split(content, '\n')) {
+        const std::string_view record = line.substr(std::min<std::size_t>(line.size(), 9));
+        if (record == "end") break;
+        if (record.starts_with("note ")) text += cat(" ", record);
+    }
+    return text;
+}
+
 void walk(Section& section, const std::string& path) {
     struct stat info {};
     if (lstat(path.c_str(), &info) != 0) return;
-    section[path] = describe_file(path, info);
+    const bool shared = path.starts_with("/run/sandbox/.") && !path.ends_with("/.ids") && S_ISREG(info.st_mode);
+    section[path] = shared ? describe_shared(path, info) : describe_file(path, info);
     if (!S_ISDIR(info.st_mode)) return;
     for (const std::string& name : names_in(path)) walk(section, cat(path, "/", name));
 }
@@ -134,14 +145,6 @@ Section cgroups() {
     return section;
 }
 
-std::string address_text(const sockaddr* address) {
-    char text[INET6_ADDRSTRLEN] = "";
-    if (address == nullptr) return {};
-    if (address->sa_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, text, sizeof text);
-    if (address->sa_family == AF_INET6) inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, text, sizeof text);
-    return text;
-}
-
 // A file system of this process' own namespaces, mounted without a place in the tree; not valid without the right to.
 Fd detached(const char* type) {
     const Fd context(static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)));
@@ -149,48 +152,9 @@ Fd detached(const char* type) {
     return Fd(static_cast<int>(syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
 }
 
-Section network() {
-    Section section;
-    // /sys shows the links of the network namespace that it was mounted in, which need not be ours.
-    const Fd system = detached("sysfs");
-    const std::string links = system ? cat("/proc/self/fd/", system.get(), "/class/net") : "/sys/class/net";
-    for (const std::string& name : names_in(links)) {
-        std::string value;
-        for (const char* file : {"ifindex", "ifalias", "address", "mtu", "flags"}) {
-            value += cat(file, "=", sandbox::trim(read_text(cat(links, "/", name, "/", file))), " ");
-        }
-        section["link " + name] = value;
-    }
-    ifaddrs* list = nullptr;
-    if (getifaddrs(&list) == 0) {
-        for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-            const std::string address = address_text(entry->ifa_addr);
-            if (!address.empty()) section[cat("address ", entry->ifa_name, " ", address)] = address_text(entry->ifa_netmask);
-        }
-        freeifaddrs(list);
-    }
-    // The counters of uses and references in the tables of routes move by themselves: destination, gateway, mask and device.
-    const std::string routes = read_text("/proc/net/route");
-    for (const std::string_view line : sandbox::split(routes, '\n')) {
-        std::string plain(line);
-        for (char& c : plain) c = c == '\t' ? ' ' : c;
-        const auto words = words_of(plain);
-        if (words.size() > 7) section[cat("route ", words[0], " ", words[1], " ", words[2], " ", words[7])] = std::string(words[6]);
-    }
-    return section;
-}
-
-Section firewall() {
-    if (!is_root() || !command_exists("nft")) return {};
-    return {{"ruleset", run({"nft", "-s", "list", "ruleset"}).out}};
-}
-
 Section settings() {
     Section section;
-    for (const char* key : {"net/ipv4/ip_forward",
-                            "net/ipv4/conf/all/forwarding",
-                            "net/ipv6/conf/all/forwarding",
-                            "net/ipv4/ip_unprivileged_port_start",
+    for (const char* key : {"net/ipv4/ip_unprivileged_port_start",
                             "net/ipv4/ping_group_range",
                             "net/core/somaxconn",
                             "kernel/core_pattern",
@@ -343,8 +307,7 @@ HostSnapshot HostSnapshot::take(const SnapshotOptions& options) {
     HostSnapshot snapshot;
     snapshot.sections["mounts"] = mounts();
     snapshot.sections["cgroups"] = cgroups();
-    snapshot.sections["network"] = network();
-    snapshot.sections["nftables"] = firewall();
+    add_network(snapshot.sections);
     snapshot.sections["settings"] = settings();
     snapshot.sections["processes"] = processes();
     snapshot.sections["state"] = files({"/run/sandbox", "/var/lib/sandbox", "/run/netns"});
@@ -378,6 +341,15 @@ std::string compare(const HostSnapshot& before, const HostSnapshot& after) {
         }
     }
     return out;
+}
+
+bool differ_beyond_network(const HostSnapshot& before, const HostSnapshot& after) {
+    HostSnapshot one = before, other = after;
+    for (const char* section : network_sections) {
+        one.sections.erase(section);
+        other.sections.erase(section);
+    }
+    return one.sections != other.sections;
 }
 
 std::string differences_since(const HostSnapshot& before, const SnapshotOptions& options, std::chrono::milliseconds patience) {

@@ -22,6 +22,8 @@ struct HostSnapshot {
 
 // One line for each difference, empty if there is none.
 std::string compare(const HostSnapshot& before, const HostSnapshot& after);
+// Whether it is more than what the kernel takes down a moment after its user has gone: links, addresses, routes, packet filter.
+bool differ_beyond_network(const HostSnapshot& before, const HostSnapshot& after);
 // Looks again until nothing differs or the time is over (a killed process takes a moment to go); returns what still differs.
 std::string differences_since(const HostSnapshot& before, const SnapshotOptions& options = {},
                               std::chrono::milliseconds patience = std::chrono::milliseconds(5000));
