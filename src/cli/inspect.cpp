@@ -36,6 +36,27 @@ Json status_as_json(const SandboxStatus& s) {
     return json;
 }
 
+Json port_as_json(const PortRecord& port) {
+    return {{"text", port_to_text(port)}, {"host_ip", port.host_ip}, {"host_port", port.host_port},
+            {"count", port.count},        {"port", port.port},       {"protocol", port.protocol}};
+}
+
+Json network_as_json(const NetworkRecord& network) {
+    Json json{{"interface", text_or_null(network.interface)}, {"mac", text_or_null(network.mac)}};
+    json["addresses"] = network.addresses;
+    json["gateway"] = network.gateway;
+    json["bridge"] = text_or_null(network.bridge);
+    json["host_link"] = text_or_null(network.host_link);
+    json["host_link_index"] = network.host_link_index ? Json(network.host_link_index) : Json(nullptr);
+    json["host_network"] = network.host_network;
+    json["parent"] = text_or_null(network.parent);
+    json["of"] = text_or_null(network.of);
+    json["table"] = text_or_null(network.table);
+    json["ports"] = Json::array();
+    for (const PortRecord& port : network.ports) json["ports"].push_back(port_as_json(port));
+    return json;
+}
+
 // ---- what the kernel says about its processes
 
 Json process_as_json(pid_t pid) {
@@ -205,6 +226,7 @@ Json everything(const Found& found) {
     json["groups"] = groups_as_json(s, groups);
     json["usage"] = groups.empty() ? Json(nullptr) : counters_of(groups);
     json["overlay"] = s.lower.empty() && s.upper.empty() ? Json(nullptr) : Json{{"lower", s.lower}, {"upper", text_or_null(s.upper)}};
+    json["network_details"] = s.network_details ? network_as_json(*s.network_details) : Json(nullptr);
     json["logs"] = s.log_driver.empty() ? Json(nullptr) : Json{{"driver", s.log_driver}, {"folder", text_or_null(s.logs)}};
     json["nsenter"] = payload ? Json(nsenter_command(payload->pid)) : Json(nullptr);
     return json;

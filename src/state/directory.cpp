@@ -14,7 +14,9 @@
 #include <utility>
 
 #include "base/text.h"
+#include "state/address_pool.h"
 #include "state/events.h"
+#include "state/shared_file.h"
 #include "state/status.h"
 #include "state/tree.h"
 
@@ -94,13 +96,28 @@ struct flock byte_lock(short type, off_t first, off_t length) {
     return lock;
 }
 
-// Whether any byte of .ids is locked. A process of a sandbox may live a little longer than its folder.
-Result<bool> any_lease(int root) {
-    const Fd file(::openat(root, ids_name, file_flags));
-    if (!file) return fail_errno("open .ids", errno);
+// A file beside the folders of the sandboxes, whose users are those that have locked bytes of it.
+bool is_for_all(const FolderEntry& entry) {
+    return entry.name == ids_name || (is_shared_name(entry.name) && (entry.type == DT_REG || entry.type == DT_UNKNOWN));
+}
+
+// Every byte of such a file, so that nobody comes to use it while it is removed. A result without a descriptor: somebody has one. A
+// process of a sandbox may live a little longer than its folder.
+Result<Fd> take_whole(int root, const std::string& name) {
+    Fd file(::openat(root, name.c_str(), file_flags));
+    if (!file) return fail_errno(cat("open ", name), errno);
     struct flock lock = byte_lock(F_WRLCK, 0, 0);
-    if (::fcntl(file.get(), F_OFD_GETLK, &lock) != 0) return fail_errno("look for leases in .ids", errno);
-    return lock.l_type != F_UNLCK;
+    if (::fcntl(file.get(), F_OFD_SETLK, &lock) == 0) return file;
+    if (errno != EAGAIN && errno != EACCES) return fail_errno(cat("look for users of ", name), errno);
+    return Fd();
+}
+
+// Notes come first in the text (AddressPool).
+bool has_notes(int file) {
+    std::string text(4096, '\0');
+    const ssize_t size = ::pread(file, text.data(), text.size(), 0);
+    text.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    return !parse_pool(text).notes.empty();
 }
 
 }  // namespace
@@ -331,6 +348,14 @@ Result<std::vector<std::string>> StateRoot::names() const {
     return found;
 }
 
+std::vector<std::string> StateRoot::shared_names() const {
+    std::vector<std::string> found;
+    auto entries = list_folder(root_.get());
+    for (std::size_t i = 0; entries && i < entries->size(); ++i)
+        if (is_shared_name((*entries)[i].name)) found.push_back((*entries)[i].name);
+    return found;
+}
+
 // Under the lock of the root, so that the look at the lock disturbs nobody who is taking it.
 Result<StateRoot::Seen> StateRoot::look(const std::string& name) {
     if (!valid_name(name))
@@ -401,20 +426,26 @@ Status StateRoot::remove_if_unused() {
     return *held ? remove_root() : Status{};
 }
 
-// Under the lock of the root, if nothing is in it. A folder that another process made its root with open() and not used
-// yet goes as well: it makes another when it comes to use it.
+// Under the lock of the root, if nothing is in it that is used. A shared file with notes describes what is still to be taken back: its last
+// user was still dying when the one before gave up. A folder that another process made its root with open() and not used yet goes
+// as well: it makes another when it comes to use it.
 Status StateRoot::remove_root() {
     drop_dead_listeners(root_.get());
     auto entries = list_folder(root_.get());
     if (!entries) return pass(entries, quote(path_));
-    if (std::ranges::any_of(*entries, [](const FolderEntry& entry) { return entry.name != ids_name; })) return {};
-    if (!entries->empty()) {
-        auto leased = any_lease(root_.get());
-        if (!leased) return pass(leased, quote(path_));
-        if (*leased) return {};
-        if (::unlinkat(root_.get(), ids_name, 0) != 0) return fail_errno(cat("remove ", quote(cat(path_, '/', ids_name))), errno);
+    if (!std::ranges::all_of(*entries, is_for_all)) return {};
+    std::vector<Fd> taken;
+    for (const FolderEntry& entry : *entries) {
+        auto whole = take_whole(root_.get(), entry.name);
+        if (!whole) return pass(whole, quote(path_));
+        if (!*whole || has_notes(whole->get())) return {};
+        taken.push_back(std::move(*whole));
     }
-    if (::unlinkat(parent_.get(), leaf().c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    for (const FolderEntry& entry : *entries)
+        if (::unlinkat(root_.get(), entry.name.c_str(), 0) != 0 && errno != ENOENT)
+            return fail_errno(cat("remove ", quote(cat(path_, '/', entry.name))), errno);
+    // Not empty: somebody without a sandbox waited for a shared file, and made it again.
+    if (::unlinkat(parent_.get(), leaf().c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT && errno != ENOTEMPTY)
         return fail_errno(cat("remove ", quote(path_)), errno);
     return {};
 }

@@ -2,6 +2,7 @@
 //
 //   /run/sandbox/            0700, made by the first sandbox, removed with the last
 //   /run/sandbox/.ids        byte k is locked (OFD lock) while id range k is leased
+//   /run/sandbox/.net.*, .sysctl.*   what several share (state/shared_file.h); here as long as one of them uses it
 //   /run/sandbox/web/lock    flock: held by the supervisor for its whole life
 //   /run/sandbox/web/journal
 //
@@ -76,11 +77,15 @@ class StateRoot {
     [[nodiscard]] int descriptor() const { return root_.get(); }
     // Names of all sandboxes, running or crashed, sorted. What has no valid name or is no folder is left out.
     [[nodiscard]] Result<std::vector<std::string>> names() const;
+    // Names of the files of what several share (state/shared_file.h), whether somebody uses them or not.
+    [[nodiscard]] std::vector<std::string> shared_names() const;
     // Deletes the folder with everything in it (never following links, never crossing a mount), releases the lock, and
-    // removes the root when it was the last. The lease must have been closed before: while any range is leased the root
-    // stays, because a new .ids would lease it again. An error leaves a folder that counts as crashed.
+    // removes the root when it was the last. The lease must have been closed before, and shared files been left: while any
+    // range is leased or any of those is used the root stays, because a new .ids would lease it again. An error leaves a folder that counts
+    // as crashed.
     Status remove(SandboxState state);
-    // Removes the root when nothing is in it and no range is leased: for gc, after a launcher that died in between.
+    // Removes the root when nothing is in it, no range is leased and no shared file is used: for gc, after a launcher that
+    // died in between. What the dead left in shared files goes with it.
     Status remove_if_unused();
 
     // Leases a free id range: the lowest k in [0, count) whose byte in .ids nobody has locked. The lock lives as long as

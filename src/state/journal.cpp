@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "state/crc32.h"
+#include "state/words.h"
 
 namespace sandbox {
 
@@ -21,58 +22,10 @@ constexpr std::string_view first_line = "sandbox-journal 1";
 // Far above what 500 layers with the longest paths need; a file beyond it was not written by us.
 constexpr std::size_t longest_journal = std::size_t{64} << 20;
 
-std::string escape(std::string_view word) {
-    static constexpr std::string_view hex = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : word) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte <= 0x20 || byte == 0x7F || c == '%' || c == '=') {
-            out += '%';
-            out += hex[byte >> 4];
-            out += hex[byte & 15];
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
-
-std::optional<unsigned> hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return {};
-}
-
-std::optional<std::string> unescape(std::string_view word) {
-    std::string out;
-    for (std::size_t i = 0; i < word.size(); ++i) {
-        if (word[i] != '%') {
-            out += word[i];
-            continue;
-        }
-        if (i + 2 >= word.size()) return {};
-        const auto high = hex_digit(word[i + 1]);
-        const auto low = hex_digit(word[i + 2]);
-        if (!high || !low) return {};
-        out += static_cast<char>(*high << 4 | *low);
-        i += 2;
-    }
-    return out;
-}
-
 std::string format_fields(const Fields& fields) {
     std::string out;
-    for (const auto& [key, value] : fields) out += cat(' ', escape(key), '=', escape(value));
+    for (const auto& [key, value] : fields) out += cat(' ', escape_word(key), '=', escape_word(value));
     return out;
-}
-
-// Cuts the next word and the space behind it off; nothing when there is none left.
-std::optional<std::string_view> next_word(std::optional<std::string_view>& rest) {
-    if (!rest) return {};
-    const std::size_t end = rest->find(' ');
-    const std::string_view word = rest->substr(0, end);
-    rest = end == std::string_view::npos ? std::nullopt : std::optional(rest->substr(end + 1));
-    return word;
 }
 
 std::optional<Fields> parse_fields(std::optional<std::string_view> rest) {
@@ -80,8 +33,8 @@ std::optional<Fields> parse_fields(std::optional<std::string_view> rest) {
     while (const auto word = next_word(rest)) {
         const std::size_t equals = word->find('=');
         if (equals == std::string_view::npos) return {};
-        auto key = unescape(word->substr(0, equals));
-        auto value = unescape(word->substr(equals + 1));
+        auto key = unescape_word(word->substr(0, equals));
+        auto value = unescape_word(word->substr(equals + 1));
         if (!key || !value) return {};
         fields.emplace_back(std::move(*key), std::move(*value));
     }
@@ -95,8 +48,8 @@ std::string read_intend(std::uint32_t number, std::optional<std::string_view> re
     const auto step_word = next_word(rest);
     const auto kind_word = next_word(rest);
     if (!step_word || !kind_word) return "an 'intend' record without a step or a kind of undo";
-    auto step = unescape(*step_word);
-    auto kind = unescape(*kind_word);
+    auto step = unescape_word(*step_word);
+    auto kind = unescape_word(*kind_word);
     auto fields = parse_fields(rest);
     if (!step || !kind || !fields) return "a word that is not escaped as words are";
     entries.push_back({number, std::move(*step), {std::move(*kind), std::move(*fields)}, false, false, {}});
@@ -165,11 +118,6 @@ Result<Fd> open_file(int state_directory, int flags) {
     if (::fstat(file.get(), &facts) != 0) return fail_errno("look at the journal", errno);
     if (!S_ISREG(facts.st_mode)) return fail("the journal is not a regular file", "something else wrote into the state directory");
     return file;
-}
-
-std::string format_line(std::string_view record) {
-    const auto digits = crc32_digits(record);
-    return cat(std::string_view(digits.data(), digits.size()), ' ', record, '\n');
 }
 
 // A full file system may take a part of the line. The part goes again, or it would spoil the next record.
@@ -260,7 +208,7 @@ Result<Journal> Journal::begin_again(int state_directory) {
 bool is_kept(const JournalEntry& entry) { return field(entry.undo.fields, "keep") == "yes"; }
 
 Status Journal::append(std::string_view rest) {
-    const std::string line = format_line(rest);
+    const std::string line = checked_line(rest);
     ssize_t written = 0;
     do written = ::write(file_.get(), line.data(), line.size());
     while (written < 0 && errno == EINTR);
@@ -272,7 +220,8 @@ Status Journal::append(std::string_view rest) {
 
 Result<std::uint32_t> Journal::intend(std::string_view step, const Undo& undo) {
     const std::uint32_t number = next_;
-    if (auto written = append(cat("intend ", number, ' ', escape(step), ' ', escape(undo.kind), format_fields(undo.fields))); !written)
+    if (auto written = append(cat("intend ", number, ' ', escape_word(step), ' ', escape_word(undo.kind), format_fields(undo.fields)));
+        !written)
         return pass(written);
     ++next_;
     entries_.push_back({number, std::string(step), undo, false, false, {}});

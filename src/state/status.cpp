@@ -49,7 +49,56 @@ void visit_members(S& s, Visit&& visit) {
     visit("signal", s.signal);
 }
 
+template <class P, class Visit>
+void visit_port(P& p, Visit&& visit) {
+    visit("host_ip", p.host_ip);
+    visit("host_port", p.host_port);
+    visit("count", p.count);
+    visit("port", p.port);
+    visit("protocol", p.protocol);
+}
+
+template <class N, class Visit>
+void visit_network(N& n, Visit&& visit) {
+    visit("bridge", n.bridge);
+    visit("host_link", n.host_link);
+    visit("host_link_index", n.host_link_index);
+    visit("host_network", n.host_network);
+    visit("interface", n.interface);
+    visit("mac", n.mac);
+    visit("addresses", n.addresses);
+    visit("gateway", n.gateway);
+    visit("table", n.table);
+    visit("of", n.of);
+    visit("parent", n.parent);
+}
+
+Json network_to_json(const NetworkRecord& network) {
+    Json json = Json::object();
+    visit_network(network, [&json](const char* key, const auto& value) { json[key] = value; });
+    json["ports"] = Json::array();
+    for (const PortRecord& port : network.ports)
+        visit_port(port, [&one = json["ports"].emplace_back(Json::object())](const char* key, const auto& value) { one[key] = value; });
+    return json;
+}
+
+NetworkRecord network_from_json(const Json& json) {
+    NetworkRecord network;
+    visit_network(network, [&json](const char* key, auto& value) { json.at(key).get_to(value); });
+    for (const Json& port : json.at("ports"))
+        visit_port(network.ports.emplace_back(), [&port](const char* key, auto& value) { port.at(key).get_to(value); });
+    return network;
+}
+
+std::string port_range(std::uint16_t first, std::uint16_t count) { return count <= 1 ? cat(first) : cat(first, '-', first + count - 1); }
+
 }  // namespace
+
+std::string port_to_text(const PortRecord& port) {
+    const bool v6 = port.host_ip.find(':') != std::string::npos;
+    return cat(v6 ? "[" : "", port.host_ip, v6 ? "]:" : ":", port_range(port.host_port, port.count), "->",
+               port_range(port.port, port.count), '/', port.protocol);
+}
 
 std::string_view phase_name(SandboxPhase phase) { return phases[static_cast<std::size_t>(phase)]; }
 
@@ -60,6 +109,7 @@ std::string status_to_json(const SandboxStatus& status) {
     for (const GroupRecord& group : status.groups)
         groups.push_back({{"controllers", group.controllers}, {"path", group.path}, {"v2", group.v2}});
     json["groups"] = std::move(groups);
+    if (status.network_details) json["network_details"] = network_to_json(*status.network_details);
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -73,6 +123,7 @@ Result<SandboxStatus> status_from_json(const std::string& text) {
         visit_members(status, [&json](const char* key, auto& value) { json.at(key).get_to(value); });
         for (const Json& group : json.at("groups"))
             status.groups.push_back({group.at("controllers").get<std::vector<std::string>>(), group.at("path"), group.at("v2")});
+        if (json.contains("network_details")) status.network_details = network_from_json(json["network_details"]);
     } catch (const nlohmann::json::exception&) {
         return fail("the status file is damaged", "sandbox gc cleans up what nobody supervises");
     }

@@ -24,12 +24,36 @@ struct GroupRecord {
     bool v2 = false;
 };
 
+struct PortRecord {
+    std::string host_ip;
+    std::uint16_t host_port = 0, count = 1;  // so many from host_port on, to as many from port on
+    std::uint16_t port = 0;
+    std::string protocol;  // "tcp", "udp"
+    friend bool operator==(const PortRecord&, const PortRecord&) = default;
+};
+
+// The network of a sandbox that has one beyond loopback. What its mode does not have is empty.
+struct NetworkRecord {
+    std::string bridge, host_link;       // on the host; host_link: the other end of the sandbox's interface
+    std::uint64_t host_network = 0;      // inode of the network namespace that the launcher is in
+    int host_link_index = 0;             // with the name, no other link; 0: none
+    std::string interface, mac;          // inside
+    std::vector<std::string> addresses;  // with their prefix
+    std::vector<std::string> gateway;    // one for each family
+    std::string table;                   // nftables' on the host
+    std::vector<PortRecord> ports;
+    std::string of;      // container mode: the sandbox whose network it shares
+    std::string parent;  // macvlan, ipvlan: the host's interface
+    friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
+};
+
 struct SandboxStatus {
     std::string name, id;  // id: the run's random one
     SandboxPhase phase = SandboxPhase::creating;
     bool detached = false;
-    std::string profile;                    // the path or name it was started from
-    std::string network;                    // mode
+    std::string profile;  // the path or name it was started from
+    std::string network;  // mode
+    std::optional<NetworkRecord> network_details;
     std::string health;                     // "", "starting", "healthy", "unhealthy"
     std::int64_t created = 0, started = 0;  // nanoseconds since 1970; 0: not yet
     std::int64_t ended = 0;
@@ -49,6 +73,9 @@ struct SandboxStatus {
     std::string reason;
     int exit_code = 0, signal = 0;
 };
+
+// "0.0.0.0:8080->80/tcp", "[::]:8000-8009->8000-8009/udp"
+[[nodiscard]] std::string port_to_text(const PortRecord& port);
 
 [[nodiscard]] std::string status_to_json(const SandboxStatus& status);
 [[nodiscard]] Result<SandboxStatus> status_from_json(const std::string& text);

@@ -12,6 +12,8 @@
 
 #include "base/text.h"
 #include "state/journal.h"
+#include "state/address_pool.h"
+#include "state/shared_file.h"
 #include "state_testing.h"
 
 namespace sandbox {
@@ -308,6 +310,85 @@ TEST(StateRoot, NamesAreFoldersWithAName) {
     EXPECT_THAT(*root->names(), ElementsAre("web"));
     for (int i = 0; i < 500; ++i) ASSERT_EQ(::mkdir(folder.path(cat("sandbox/n", i)).c_str(), 0700), 0);
     EXPECT_EQ(root->names()->size(), 501U);
+}
+
+TEST(StateRoot, SharedFilesAreNoSandboxesAndStayWhileTheyAreUsed) {
+    const TemporaryFolder folder;
+    auto root = open_root(folder.path("sandbox"));
+    auto web = root->create("web");
+    auto bridge = SharedFile::open(root->descriptor(), ".net.sandbox0");
+    auto unused = SharedFile::open(root->descriptor(), ".sysctl.ipv4-forward");
+    ASSERT_TRUE(bridge && unused);
+    EXPECT_THAT(*root->names(), ElementsAre("web"));
+    EXPECT_THAT(*root->unsupervised(), IsEmpty());
+    ASSERT_TRUE(bridge->join());
+    ASSERT_TRUE(root->remove(std::move(*web)));
+    EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    EXPECT_TRUE(exists(folder.path("sandbox/.sysctl.ipv4-forward")));
+    ASSERT_TRUE(sweep(folder.path("sandbox")));
+    EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    bridge->leave();
+    {
+        const auto held = bridge->hold();  // the mutex alone keeps it as well
+        ASSERT_TRUE(held);
+        ASSERT_TRUE(sweep(folder.path("sandbox")));
+        EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    }
+    ASSERT_TRUE(sweep(folder.path("sandbox")));
+    EXPECT_FALSE(exists(folder.path("sandbox")));
+    // Who has it open still finds that there is nothing any more.
+    const auto gone = bridge->hold();
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().number, ENOENT);
+}
+
+TEST(StateRoot, WhatKilledUsersLeftInSharedFilesGoesWithIt) {
+    const TemporaryFolder folder;
+    const pid_t user = start([&] {
+        auto root = open_root(folder.path("sandbox"));
+        auto web = root->create("web");
+        auto file = SharedFile::open(root->descriptor(), ".net.sandbox0");
+        auto held = file->hold();
+        if (!held || !file->join() || !file->replace_text("bridge")) return 1;
+        ::raise(SIGKILL);
+        return 0;
+    });
+    EXPECT_EQ(wait_for(user), -SIGKILL);
+    ASSERT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    // While its journal waits to be replayed, nothing goes.
+    ASSERT_TRUE(StateRoot::open_existing(folder.path("sandbox"))->remove_if_unused());
+    EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    ASSERT_TRUE(sweep(folder.path("sandbox")));
+    EXPECT_FALSE(exists(folder.path("sandbox")));
+}
+
+// Its last user was still dying when its journal was replayed.
+TEST(StateRoot, ASharedFileThatSaysWhatIsToBeTakenBackStays) {
+    const TemporaryFolder folder;
+    auto root = open_root(folder.path("sandbox"));
+    ASSERT_TRUE(root);
+    auto file = SharedFile::open(root->descriptor(), ".net.sandbox0");
+    ASSERT_TRUE(file);
+    {
+        auto held = file->hold();
+        ASSERT_TRUE(held && AddressPool(*file).set_notes({{"bridge", "sandbox0"}}));
+    }
+    ASSERT_TRUE(root->remove_if_unused());
+    EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
+    {
+        auto held = file->hold();
+        ASSERT_TRUE(held && AddressPool(*file).set_notes({}));
+    }
+    ASSERT_TRUE(root->remove_if_unused());
+    EXPECT_FALSE(exists(folder.path("sandbox")));
+}
+
+TEST(StateRoot, AFolderWithTheNameOfASharedFileIsLeft) {
+    const TemporaryFolder folder;
+    ASSERT_TRUE(open_root(folder.path("sandbox")));
+    ASSERT_EQ(::mkdir(folder.path("sandbox/.net.sandbox0").c_str(), 0700), 0);
+    ASSERT_TRUE(sweep(folder.path("sandbox")));
+    EXPECT_TRUE(exists(folder.path("sandbox/.net.sandbox0")));
 }
 
 TEST(StateRemove, DeletesEverythingButNothingBehindLinks) {
