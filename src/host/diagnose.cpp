@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "host/probe.h"
 
@@ -314,6 +316,47 @@ void judge_link_kinds(const HostFacts& facts, Findings& out) {
     }
 }
 
+void judge_nftables(const HostFacts& facts, Findings& out) {
+    if (facts.nftables)
+        out.push_back({State::ok, "nftables", "available", ""});
+    else if (facts.nftables_error == EPERM)
+        out.push_back({State::limited, "nftables", "not known: only who may change it may ask", "ask as root"});
+    else
+        out.push_back({State::missing, "nftables",
+                       cat(facts.nftables_error == EOPNOTSUPP ? "this kernel has none" : errno_text(facts.nftables_error),
+                           ": needed by network.mode bridge"),
+                       "sudo modprobe nf_tables, or run a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET"});
+}
+
+void judge_network(const HostFacts& facts, Findings& out) {
+    if (facts.net_admin)
+        out.push_back({State::ok, "network", "links, addresses and routes can be made here", ""});
+    else
+        out.push_back({State::limited, "network",
+                       "links cannot be made in this network namespace: needed by network.mode bridge, macvlan and ipvlan",
+                       "run as root (CAP_NET_ADMIN where the network namespace belongs)"});
+    if (facts.ipv6)
+        out.push_back({State::ok, "IPv6", "available", ""});
+    else
+        out.push_back({State::limited, "IPv6", "this kernel has none, or it is switched off: sandboxes get no IPv6 addresses",
+                       set_sysctl("net.ipv6.conf.all.disable_ipv6", "0")});
+}
+
+// What a sandbox gets as its name servers, and why it is not what /etc/resolv.conf says.
+void judge_resolver(const HostFacts& facts, Findings& out) {
+    const ResolverFact& resolver = facts.resolver;
+    const std::string stub = resolver.stub.empty() ? "" : cat(printable(resolver.stub), " of /etc/resolv.conf answers only this host");
+    if (resolver.servers.empty()) {
+        out.push_back({State::limited, "name servers", stub.empty() ? "/etc/resolv.conf names none" : cat(stub, ", and there is no other"),
+                       "name those that sandboxes shall ask in the profile: network.dns.servers"});
+        return;
+    }
+    std::vector<std::string> servers;
+    for (const IpAddress& server : resolver.servers) servers.push_back(to_text(server));
+    out.push_back({State::ok, "name servers",
+                   cat(join(servers, ", "), " (", printable(resolver.source), stub.empty() ? "" : cat("; ", stub), ")"), ""});
+}
+
 void list_interfaces(const HostFacts& facts, Findings& out) {
     std::vector<std::string> interfaces;
     for (const InterfaceFact& interface : facts.interfaces)
@@ -340,6 +383,9 @@ std::vector<Finding> diagnose(const HostFacts& facts) {
     judge_security(facts, out);
     judge_cgroups(facts, out);
     judge_link_kinds(facts, out);
+    judge_nftables(facts, out);
+    judge_network(facts, out);
+    judge_resolver(facts, out);
     list_interfaces(facts, out);
     return out;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
+
 namespace sandbox {
 
 // A run of ids: inside a user namespace `inside`.. is outside `outside`.. (for /etc/subuid: outside and count only).
@@ -45,6 +47,49 @@ struct InterfaceFact {
     std::string name;  // "eth0"
     std::string kind;  // "veth", "bridge", ...; empty for hardware and the loopback device
     bool up = false;   // switched on
+    int index = 0;
+    std::string alias;                 // what `ip link set alias` gave it; ours begins with "sandbox "
+    std::vector<IpNetwork> addresses;  // with the prefix of each; empty: not looked at
+};
+
+// A unicast route of the host's main table, for networks that overlap: the default one too, with a prefix of 0, but not those to
+// link-local networks.
+struct RouteFact {
+    IpNetwork to;
+    std::string interface;
+};
+
+// A port of the host that is asked for and cannot be had.
+struct BusyPort {
+    IpAddress address;
+    std::uint16_t port = 0;
+    bool udp = false;
+    int error = 0;       // EADDRINUSE, EADDRNOTAVAIL, EACCES, ...
+    std::string holder;  // who has it, where that can be seen: "nginx (process 4711)"
+};
+struct WantedPort {
+    IpAddress address;
+    std::uint16_t port = 0;
+    bool udp = false;
+};
+
+// The servers that the host itself asks (resolv.conf(5)).
+struct ResolverFact {
+    std::vector<IpAddress> servers;  // that a sandbox can reach: no loopback
+    std::vector<std::string> search, options;
+    std::string stub;    // the loopback server that /etc/resolv.conf names, and that only the host can reach; empty: none
+    std::string source;  // the file that the servers are from
+};
+
+// Another sandbox that lives, as far as a network needs it.
+struct SandboxFact {
+    std::string name, network;  // mode
+    bool running = false;
+    std::int32_t init = 0;  // on the host
+    std::uint64_t init_start = 0;
+    std::string bridge;
+    std::vector<IpAddress> addresses;
+    std::vector<WantedPort> ports;
 };
 
 enum class CgroupVersion { absent, v1, v2 };
@@ -119,8 +164,17 @@ struct HostFacts {
     std::vector<std::string> lxcfs_files;   // those of them that stand for files of the kernel: "proc/meminfo"
     std::map<std::string, DiskFact> disks;  // keyed by the path as the profile has it
     bool legacy_tiocsti = false;
-    std::map<std::string, bool> link_kinds;  // "dummy" "veth" "bridge" "macvlan" "ipvlan": one could be made; empty: not tried
+    std::map<std::string, bool> link_kinds;  // "dummy" "veth" "bridge" "macvlan" "ipvlan": one could be made; not there: not tried
     std::vector<InterfaceFact> interfaces;   // of the caller's network namespace
+    bool network_known = false;              // the following were looked at
+    std::vector<RouteFact> routes;
+    bool nftables = false;             // a table of the inet family can be made
+    int nftables_error = 0;            // errno of the trial
+    bool ipv6 = false;                 // the kernel has it, and it is not switched off
+    bool net_admin = false;            // the caller may make links in its network namespace
+    std::vector<BusyPort> busy_ports;  // of those that the profile publishes
+    ResolverFact resolver;
+    std::vector<SandboxFact> sandboxes;  // of the caller's own; filled by whoever knows the state folder
 
     // what is at the paths the profile names
     std::map<std::string, PathFact> paths;  // keyed by the path as the profile has it

@@ -67,6 +67,15 @@ void visit_members(Facts& facts, Visit&& visit) {
     visit("legacy_tiocsti", facts.legacy_tiocsti);
     visit("link_kinds", facts.link_kinds);
     visit("interfaces", facts.interfaces);
+    visit("network_known", facts.network_known);
+    visit("routes", facts.routes);
+    visit("nftables", facts.nftables);
+    visit("nftables_error", facts.nftables_error);
+    visit("ipv6", facts.ipv6);
+    visit("net_admin", facts.net_admin);
+    visit("busy_ports", facts.busy_ports);
+    visit("resolver", facts.resolver);
+    visit("sandboxes", facts.sandboxes);
     visit("paths", facts.paths);
     visit("root_paths", facts.root_paths);
     visit("passwd", facts.passwd);
@@ -117,6 +126,57 @@ void visit_members(Interface& interface, Visit&& visit) {
     visit("name", interface.name);
     visit("kind", interface.kind);
     visit("up", interface.up);
+    visit("index", interface.index);
+    visit("alias", interface.alias);
+    visit("addresses", interface.addresses);
+}
+
+template <class Route, class Visit>
+requires std::is_same_v<std::remove_const_t<Route>, RouteFact>
+void visit_members(Route& route, Visit&& visit) {
+    visit("to", route.to);
+    visit("interface", route.interface);
+}
+
+template <class Port, class Visit>
+requires std::is_same_v<std::remove_const_t<Port>, BusyPort>
+void visit_members(Port& port, Visit&& visit) {
+    visit("address", port.address);
+    visit("port", port.port);
+    visit("udp", port.udp);
+    visit("error", port.error);
+    visit("holder", port.holder);
+}
+
+template <class Port, class Visit>
+requires std::is_same_v<std::remove_const_t<Port>, WantedPort>
+void visit_members(Port& port, Visit&& visit) {
+    visit("address", port.address);
+    visit("port", port.port);
+    visit("udp", port.udp);
+}
+
+template <class Resolver, class Visit>
+requires std::is_same_v<std::remove_const_t<Resolver>, ResolverFact>
+void visit_members(Resolver& resolver, Visit&& visit) {
+    visit("servers", resolver.servers);
+    visit("search", resolver.search);
+    visit("options", resolver.options);
+    visit("stub", resolver.stub);
+    visit("source", resolver.source);
+}
+
+template <class Other, class Visit>
+requires std::is_same_v<std::remove_const_t<Other>, SandboxFact>
+void visit_members(Other& other, Visit&& visit) {
+    visit("name", other.name);
+    visit("network", other.network);
+    visit("running", other.running);
+    visit("init", other.init);
+    visit("init_start", other.init_start);
+    visit("bridge", other.bridge);
+    visit("addresses", other.addresses);
+    visit("ports", other.ports);
 }
 
 template <class Path, class Visit>
@@ -147,6 +207,8 @@ constexpr std::array<std::string_view, 8> words_of(PathKind) {
 constexpr std::array<std::string_view, 3> words_of(CgroupVersion) { return {"absent", "v1", "v2"}; }
 
 Json write(const std::string& text) { return text; }
+Json write(const IpAddress& address) { return to_text(address); }
+Json write(const IpNetwork& network) { return to_text(network); }
 
 template <class T>
 requires std::is_arithmetic_v<T> Json write(T value) { return value; }
@@ -184,6 +246,20 @@ Status read(const Json& from, const std::string& where, std::string& to) {
     to = from.get_ref<const std::string&>();
     return {};
 }
+
+// Addresses and networks, as text.
+template <class T>
+Status read_parsed(const Json& from, const std::string& where, std::optional<T> (*parse)(std::string_view), const char* what, T& to) {
+    std::string text;
+    if (auto done = read(from, where, text); !done) return pass(done);
+    const auto parsed = parse(text);
+    if (!parsed) return fail(cat(where, ": ", what, " expected, not ", quote(text)));
+    to = *parsed;
+    return {};
+}
+
+Status read(const Json& from, const std::string& where, IpAddress& to) { return read_parsed(from, where, parse_ip, "address", to); }
+Status read(const Json& from, const std::string& where, IpNetwork& to) { return read_parsed(from, where, parse_ip_network, "network", to); }
 
 Status read(const Json& from, const std::string& where, bool& to) {
     if (!from.is_boolean()) return fail(cat(where, ": true or false expected, not ", from.type_name()));

@@ -39,7 +39,14 @@ void probe_lxcfs(HostFacts& facts);
 void probe_disks(HostFacts& facts, const std::vector<std::string>& paths);
 // probe_security.cpp: seccomp, Landlock, LSMs, keyring, TIOCSTI
 void probe_security(HostFacts& facts);
-// probe_links.cpp: kinds of network links, the host's interfaces
+// probe_links.cpp: which kinds of network links there are, by making them in a namespace of their own (doctor); and whether the kernel
+// knows some, without making any
 void probe_links(HostFacts& facts);
+void ask_for_links(HostFacts& facts, const std::vector<std::string>& kinds);
+// probe_network.cpp: links, addresses, routes, the packet filter, and which ports cannot be had
+void probe_network(HostFacts& facts);
+void probe_ports(HostFacts& facts, const std::vector<WantedPort>& wanted);
+// probe_names.cpp: the name servers
+void probe_names(HostFacts& facts);
 
 }  // namespace sandbox

@@ -33,6 +33,10 @@ Result<HostFacts> probe(const ProbeRequest& asked) {
     probe_disks(facts, request.disk_paths);
     if (all) probe_security(facts);
     if (all) probe_links(facts);
+    if (all || request.network) probe_network(facts);
+    if (all || request.names) probe_names(facts);
+    ask_for_links(facts, request.link_kinds);
+    probe_ports(facts, request.wanted_ports);
 
     probe_paths(facts, request, idmap);
     if (request.root_layers.empty() && request.root_paths.empty()) return facts;

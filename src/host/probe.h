@@ -18,6 +18,10 @@ struct ProbeRequest {
     bool cgroup_files = false;             // with what a group there has, and what processors may be given out
     bool lxcfs = false;                    // whether lxcfs runs
     bool passwd = false;                   // passwd and group of the sandbox's root
+    bool network = false;                  // interfaces, their addresses, routes, the packet filter
+    bool names = false;                    // HostFacts::resolver
+    std::vector<WantedPort> wanted_ports;  // for HostFacts::busy_ports
+    std::vector<std::string> link_kinds;   // for HostFacts::link_kinds: asked of the kernel, none is made
     std::vector<std::string> paths;        // absolute host paths for HostFacts::paths
     std::vector<std::string> idmap_paths;  // those of `paths` whose `idmappable` is wanted
     std::vector<std::string> disk_paths;   // for HostFacts::disks

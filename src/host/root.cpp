@@ -44,6 +44,16 @@ bool is_opaque(int fd, bool user_attributes) {
 
 Root::Found absent(int error) { return {{}, error, {}, {}}; }
 
+// Where a link leads that leads to nothing: the rest of the way is taken as it is written.
+std::string end_of_way(const std::string& folder, std::string_view name, const std::vector<std::string>& pending) {
+    std::string path = cat(folder.empty() ? "" : "/", folder, "/", name);
+    for (auto part = pending.rbegin(); part != pending.rend(); ++part) {
+        if (*part == "..") return {};
+        path += cat("/", *part);
+    }
+    return path;
+}
+
 // Puts the parts of `path` on the stack of what is still to be walked, first part on top.
 void push_parts(std::vector<std::string>& pending, std::string_view path) {
     const auto parts = split(path, '/');
@@ -84,7 +94,8 @@ Root::Found Root::find(std::string_view path) const {
 Root::Found Root::find_in_one(std::string_view path) const {
     Found found;
     found.fd = open_beneath(layers_[0].get(), std::string(path), 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-    if (!found.fd) return absent(errno);
+    // The kernel does not say on which name it failed.
+    if (!found.fd) return errno == ENOENT ? find_merged(path) : absent(errno);
     struct stat about {};
     if (::fstat(found.fd.get(), &about) != 0) return absent(errno);
     if (is_whiteout(about)) return absent(ENOENT);
@@ -139,7 +150,10 @@ Root::Found Root::find_merged(std::string_view path) const {
         }
         Found found = look_up(walked.back(), name);
         struct stat about {};
-        if (!found.fd) return found;
+        if (!found.fd) {
+            if (found.error == ENOENT && links > 0) found.path = end_of_way(walked.back().path, name, pending);
+            return found;
+        }
         if (::fstat(found.fd.get(), &about) != 0) return absent(errno);
         if (S_ISLNK(about.st_mode)) {
             if (++links > link_limit) return absent(ELOOP);

@@ -18,7 +18,7 @@ class Root {
     struct Found {
         Fd fd;
         int error = 0;
-        std::string path;                 // inside the root, without links
+        std::string path;                 // inside the root, without links; of a link to what is not there: where it leads
         std::vector<std::size_t> layers;  // of a directory of several layers: those that contribute to it
     };
 

@@ -75,8 +75,9 @@ TEST(Doctor, lists_the_interfaces_that_ip_lists) {
     REQUIRE_OR_SKIP(command_exists("ip"), "needs iproute2");
     // The kinds that this kernel has not are left out on both sides; the loopback device is on both.
     const Ended both = run({"unshare", "--net", "sh", "-c",
-                            cat("ip link add first type bridge; ip link add second type veth peer name third; ip link set second up; "
-                                "ip -json -details link show; echo; ",
+                            cat("ip link add first type bridge; ip link add second type veth peer name third; ip link set second up alias "
+                                "'a b'; ip link set lo up; "
+                                "ip -json -details address show; echo; ",
                                 sandbox_binary(), " doctor --json")});
     ASSERT_TRUE(both.ok()) << both;
     const std::size_t end = both.out.find('\n');
@@ -86,8 +87,15 @@ TEST(Doctor, lists_the_interfaces_that_ip_lists) {
     for (const Json& link : listed) {
         const Json flags = link["flags"];
         const bool up = std::find(flags.begin(), flags.end(), "UP") != flags.end();
-        expected.push_back(
-            {{"name", link["ifname"]}, {"kind", link.contains("linkinfo") ? link["linkinfo"].value("info_kind", "") : ""}, {"up", up}});
+        Json addresses = Json::array();
+        for (const Json& address : link["addr_info"])
+            addresses.push_back(cat(address["local"].get<std::string>(), "/", address["prefixlen"].get<int>()));
+        expected.push_back({{"name", link["ifname"]},
+                            {"kind", link.contains("linkinfo") ? link["linkinfo"].value("info_kind", "") : ""},
+                            {"up", up},
+                            {"index", link["ifindex"]},
+                            {"alias", link.value("ifalias", "")},
+                            {"addresses", addresses}});
     }
     EXPECT_EQ(found, expected);
 }

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "host/probe.h"
 
@@ -36,7 +37,10 @@ HostFacts good_host() {
     facts.cgroup_layout = "v2";
     for (const char* name : {"memory", "cpu", "cpuset", "pids", "io", "devices", "freezer"}) facts.controllers[name] = CgroupVersion::v2;
     for (const char* kind : {"dummy", "veth", "bridge", "macvlan", "ipvlan"}) facts.link_kinds[kind] = true;
-    facts.interfaces = {{"lo", "", true}, {"eth0", "", true}};
+    facts.interfaces = {{"lo", "", true, 1, "", {}}, {"eth0", "", true, 2, "", {}}};
+    facts.network_known = facts.nftables = facts.ipv6 = facts.net_admin = true;
+    facts.resolver.servers = {parse_ip("192.0.2.1").value()};
+    facts.resolver.source = "/etc/resolv.conf";
     facts.paths["/"].kind = PathKind::directory;
     facts.paths["/"].filesystem = "ext4";
     facts.paths["/"].idmappable = true;
@@ -299,10 +303,48 @@ TEST(Diagnose, LinkKindsThatCouldNotBeTriedAreNotCalledMissing) {
 
 TEST(Diagnose, InterfacesWithTheirKindAndState) {
     HostFacts facts = good_host();
-    facts.interfaces = {{"lo", "", true}, {"docker0", "bridge", false}};
+    facts.interfaces = {{"lo", "", true, 1, "", {}}, {"docker0", "bridge", false, 2, "", {}}};
     EXPECT_EQ(find(facts, "interfaces").detail, "lo (up), docker0 (bridge, down)");
     facts.interfaces.clear();
     EXPECT_EQ(find(facts, "interfaces").detail, "none");
+}
+
+TEST(Diagnose, NftablesMissingForbiddenAndBroken) {
+    HostFacts facts = good_host();
+    EXPECT_EQ(find(facts, "nftables").state, State::ok);
+    facts.nftables = false;
+    facts.nftables_error = EOPNOTSUPP;
+    EXPECT_EQ(find(facts, "nftables").state, State::missing);
+    EXPECT_THAT(find(facts, "nftables").detail, HasSubstr("this kernel has none: needed by network.mode bridge"));
+    EXPECT_THAT(find(facts, "nftables").advice, HasSubstr("CONFIG_NF_TABLES"));
+    facts.nftables_error = EPERM;
+    EXPECT_EQ(find(facts, "nftables").state, State::limited) << "that it may not be asked says nothing about it";
+    facts.nftables_error = ENOMEM;
+    EXPECT_THAT(find(facts, "nftables").detail, HasSubstr("cannot allocate memory"));
+}
+
+TEST(Diagnose, TheNetworkOfWhoMayNotChangeIt) {
+    HostFacts facts = good_host();
+    EXPECT_EQ(find(facts, "network").state, State::ok);
+    EXPECT_EQ(find(facts, "IPv6").state, State::ok);
+    facts.net_admin = facts.ipv6 = false;
+    EXPECT_EQ(find(facts, "network").state, State::limited);
+    EXPECT_THAT(find(facts, "network").advice, HasSubstr("CAP_NET_ADMIN"));
+    EXPECT_THAT(find(facts, "IPv6").advice, HasSubstr("net.ipv6.conf.all.disable_ipv6=0"));
+}
+
+TEST(Diagnose, NameServersAndWhatAStubIsReplacedBy) {
+    HostFacts facts = good_host();
+    EXPECT_EQ(find(facts, "name servers").detail, "192.0.2.1 (/etc/resolv.conf)");
+    facts.resolver.stub = "127.0.0.53";
+    facts.resolver.source = "/run/systemd/resolve/resolv.conf";
+    EXPECT_EQ(find(facts, "name servers").detail,
+              "192.0.2.1 (/run/systemd/resolve/resolv.conf; 127.0.0.53 of /etc/resolv.conf answers only this host)");
+    facts.resolver.servers.clear();
+    EXPECT_EQ(find(facts, "name servers").state, State::limited);
+    EXPECT_THAT(find(facts, "name servers").detail, HasSubstr("there is no other"));
+    facts.resolver.stub.clear();
+    EXPECT_THAT(find(facts, "name servers").detail, HasSubstr("names none"));
 }
 
 TEST(Diagnose, WithoutAppArmor) {

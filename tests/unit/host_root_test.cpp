@@ -85,6 +85,24 @@ TEST_F(RootTest, FollowsLinksInside) {
     EXPECT_EQ(look_at({"root"}, "/").resolved, "/");
 }
 
+TEST_F(RootTest, SaysWhereALinkLeadsToNothing) {
+    make("root/etc");
+    make("root/run");
+    link("root/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf");
+    link("root/etc/absolute", "/etc/resolv.conf");
+    link("root/etc/odd", "/nowhere/../file");
+    make("top");
+    for (const std::vector<std::string>& layers : {std::vector<std::string>{"root"}, {"top", "root"}}) {
+        for (const char* name : {"/etc/resolv.conf", "/etc/absolute"}) {
+            const PathFact fact = look_at(layers, name);
+            EXPECT_EQ(fact.kind, PathKind::absent);
+            EXPECT_EQ(fact.resolved, "/run/systemd/resolve/stub-resolv.conf");
+        }
+        EXPECT_EQ(look_at(layers, "/etc/odd").resolved, "");
+        EXPECT_EQ(look_at(layers, "/etc/none").resolved, "") << "no link";
+    }
+}
+
 TEST_F(RootTest, TellsEmptyDirectories) {
     make("root/void");
     write("root/full/file", "");
