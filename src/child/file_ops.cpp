@@ -123,7 +123,11 @@ long make_file(Child& child, const ChildOp& op) {
     const long parent = open_parent(child, path, &name);
     if (parent < 0) return parent;
     if (op.flags & op_flag_replace) sys::call(SYS_unlinkat, parent, sys::ptr(name), 0);
-    const long file = sys::call(SYS_openat, parent, sys::ptr(name), 0100 | 0200 | 01 | no_follow | cloexec /* CREAT EXCL WRONLY */, 0600);
+    constexpr long how = 0100 | 0200 | 01 | no_follow | cloexec;  // CREAT EXCL WRONLY
+    long file = sys::call(SYS_openat, parent, sys::ptr(name), how, 0600);
+    // Nothing was found behind it, so it is a link that leads nowhere, in a tree of ours.
+    if (file == -17 && sys::call(SYS_unlinkat, parent, sys::ptr(name), 0) >= 0)
+        file = sys::call(SYS_openat, parent, sys::ptr(name), how, 0600);
     long result = file;
     if (file >= 0) {
         result = write_all(file, child.text(op.b), op.aux);

@@ -10,6 +10,8 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/sandboxes.h"
+#include "kernel/netlink.h"
 
 extern char** environ;
 
@@ -80,6 +82,39 @@ std::int64_t own_oom_score() {
     return parse_int(trim(std::string_view(buffer, static_cast<std::size_t>(std::max<ssize_t>(size, 0))))).value_or(0);
 }
 
+std::vector<IpAddress> addresses_of(const NetworkRecord& record) {
+    std::vector<IpAddress> out;
+    for (const std::string& text : record.addresses)
+        if (const auto network = parse_ip_network(text)) out.push_back(network->address);
+    return out;
+}
+
+std::vector<WantedPort> ports_of(const NetworkRecord& record) {
+    std::vector<WantedPort> out;
+    for (const PortRecord& port : record.ports)
+        if (const auto address = parse_ip(port.host_ip))
+            for (std::uint16_t i = 0; i < port.count; ++i)
+                out.push_back({*address, static_cast<std::uint16_t>(port.host_port + i), port.protocol == "udp"});
+    return out;
+}
+
+// What the caller's other sandboxes have of the network.
+std::vector<SandboxFact> other_sandboxes() {
+    std::vector<SandboxFact> out;
+    auto all = all_sandboxes();
+    for (std::size_t i = 0; all && i < all->size(); ++i) {
+        const SandboxStatus& s = (*all)[i].status;
+        SandboxFact fact{s.name, s.network, (*all)[i].alive && s.phase != SandboxPhase::stopped, s.init, s.init_start, {}, {}, {}};
+        if (s.network_details && s.network_details->host_network == own_network()) {
+            fact.bridge = s.network_details->bridge;
+            fact.addresses = addresses_of(*s.network_details);
+            fact.ports = ports_of(*s.network_details);
+        }
+        out.push_back(std::move(fact));
+    }
+    return out;
+}
+
 }  // namespace
 
 Result<Loaded> load(const ProfileOptions& options) {
@@ -114,17 +149,24 @@ Result<HostFacts> probe_for(const Profile& profile) {
     request.cgroups = needs.cgroups;
     request.cgroup_files = needs.cgroup_files;
     request.lxcfs = needs.lxcfs;
+    request.network = needs.network;
+    request.names = needs.names;
+    request.wanted_ports = needs.wanted_ports;
+    request.link_kinds = needs.link_kinds;
     request.disk_paths = needs.disk_paths;
     request.paths = needs.paths;
     request.upper_paths = needs.upper_paths;
     request.root_layers = needs.root_layers;
     request.root_paths = needs.root_paths;
-    return probe(request);
+    auto facts = probe(request);
+    if (facts && needs.sandboxes) facts->sandboxes = other_sandboxes();
+    return facts;
 }
 
 CallerContext caller_context() {
     CallerContext caller;
     caller.oom_score_adj = own_oom_score();
+    caller.state_folder = runtime_directory();
     for (char** entry = environ; entry && *entry; ++entry) caller.environment.emplace_back(*entry);
     for (int stream = 0; stream < 3; ++stream) caller.terminal[stream] = isatty(stream) == 1;
     winsize size{};

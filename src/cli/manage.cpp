@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
@@ -156,6 +157,31 @@ int verb_start(const std::vector<std::string>& names) {
     return code;
 }
 
+namespace {
+
+// Whether another sandbox lives in its network (network.of).
+bool is_shared(const std::string& name) {
+    auto all = all_sandboxes();
+    return all && std::ranges::any_of(*all, [&name](const Found& other) {
+        return other.alive && other.status.network_details && other.status.network_details->of == name;
+    });
+}
+
+// By its own supervisor, which goes back into the same network. Returns when the command runs again.
+Status restart_inside(const std::string& name, std::int64_t restarts) {
+    auto asked = ask_sandbox(name, "restart");
+    if (!asked) return pass(asked);
+    while (true) {
+        auto found = find_sandbox(name);
+        if (!found) return pass(found);
+        if (!found->alive) return fail(cat("sandbox ", quote(name), " has ended instead"), cat("sandbox logs ", name, " may say why"));
+        if (found->status.restarts > restarts && found->status.phase == SandboxPhase::running) return {};
+        usleep(5000);
+    }
+}
+
+}  // namespace
+
 int verb_restart(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
         auto found = find_sandbox(name);
@@ -167,6 +193,10 @@ int verb_restart(const std::vector<std::string>& names) {
                         {},
                         {}});
             return exit_launcher;
+        }
+        if (found->alive && found->status.phase == SandboxPhase::running && is_shared(name)) {
+            if (auto done = restart_inside(name, found->status.restarts); !done) return print(done.error()), exit_launcher;
+            continue;
         }
         if (const int code = verb_stop({name}); code != 0) return code;
         if (const int code = verb_start({name}); code != 0) return code;

@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "exec/groups.h"
 #include "exec/helper.h"
+#include "exec/network.h"
 #include "exec/scope.h"
 #include "kernel/process.h"
 
@@ -348,6 +349,10 @@ constexpr UndoKind kinds[] = {{"remove-group", undo_make_group, "removed the gro
                               {"leave-group", undo_share_group, "left the group"},
                               {"stop-scope", undo_make_scope, "stopped"},
                               {"restore-controllers", undo_enable_controllers, "took back the controllers of"},
+                              {"leave-bridge", undo_share_bridge, "left the bridge"},
+                              {"leave-forwarding", undo_forward_packets, "left forwarding"},
+                              {"remove-table", undo_table, "removed the table"},
+                              {"remove-link", undo_link, "switched off"},
                               {"remove-logs", undo_logs, "removed the logs"},
                               {"run-hook", undo_hook, "ran the hook"},
                               {"remove-directory", undo_directory, "removed"},

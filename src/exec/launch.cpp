@@ -28,12 +28,14 @@
 #include "exec/groups.h"
 #include "exec/helper.h"
 #include "exec/lower.h"
+#include "exec/network.h"
 #include "exec/scope.h"
 #include "exec/supervise.h"
 #include "kernel/cgroup.h"
 #include "kernel/device_filter.h"
 #include "kernel/idmap.h"
 #include "kernel/mount.h"
+#include "kernel/netlink.h"
 #include "kernel/process.h"
 
 namespace sandbox {
@@ -124,9 +126,13 @@ class Launch {
     }
 
     // Everything back, in reverse, but what is kept until the sandbox is removed. The folder stays.
-    std::vector<std::string> take_back(bool everything) {
+    void finish_apart() { network_.finish_apart(); }
+
+    std::vector<std::string> take_back(bool everything, bool again) {
         std::vector<std::string> problems;
         socket_.reset();
+        if (!again) presence_.kept_network.reset();
+        network_.let_go(presence_.kept_network.has_value());
         // Our own locks would keep what we made from being removed. The ids are leased again only when init is gone too.
         slots_.clear();
         shared_groups_.clear();
@@ -197,16 +203,77 @@ class Launch {
             if (!journal) return pass(journal);
             journal_.emplace(std::move(*journal));
         }
+        network_.begin(plan_.name, id_, presence_.addresses);
         if (plan_.supervision.detached && !again && options_.effective)
             return replace_file(presence_.folder(), "profile.yaml", options_.effective());
         return {};
     }
+    Status run(const step::HoldPorts& s) { return network_.hold_ports(s); }
+    Status run(const step::ShareBridge& s) {
+        Recorder r = recorder();
+        return network_.share_bridge(r, root_, s);
+    }
+    Status run(const step::LeaseAddresses& s) {
+        auto leased = network_.lease_addresses(s);
+        if (leased) presence_.addresses = network_.addresses();
+        return leased;
+    }
+    Status run(const step::ForwardPackets& s) {
+        Recorder r = recorder();
+        return network_.forward_packets(r, root_, s);
+    }
+    Status run(const step::WriteNames& s) { return network_.write_names(root_, presence_.folder(), s); }
+    Status run(const step::OpenNetwork& s) {
+        auto opened = open_network(s);
+        if (!opened) return pass(opened);
+        slot(s.slot) = std::move(*opened);
+        presence_.status.network_details.emplace().of = s.sandbox;
+        return {};
+    }
+    Status run(const step::MakeTable& s) {
+        Recorder r = recorder();
+        return network_.make_table(r, s);
+    }
+    Status run(const step::MakeVeth& s) {
+        Recorder r = recorder();
+        return network_.make_veth(r, child_.pid, s);
+    }
+    Status run(const step::MakeStacked& s) { return network_.make_stacked(child_.pid, s); }
+    Status run(const step::ConfigureInterface& s) {
+        auto configured = network_.configure(child_.pid, s);
+        if (configured) presence_.status.network_details = network_.record();
+        return configured;
+    }
+    Status run(const step::ForwardPorts& s) {
+        Recorder r = recorder();
+        auto forwarded = network_.forward_ports(r, s);
+        if (forwarded) presence_.status.network_details = network_.record();
+        return forwarded;
+    }
+    // Of a process that is still the same after it was opened.
+    Result<Fd> open_network(const step::OpenNetwork& s) {
+        const auto ended = [&s] { return fail(cat("sandbox ", quote(s.sandbox), " has just ended"), "sandbox ps lists those that run"); };
+        const Fd process(static_cast<int>(syscall(SYS_pidfd_open, s.pid, 0)));
+        if (!process || start_time(s.pid) != s.start) return ended();
+        Fd network(open(cat("/proc/", s.pid, "/ns/net").c_str(), O_RDONLY | O_CLOEXEC));
+        if (!network) return fail_errno(cat("the network of sandbox ", quote(s.sandbox)), errno);
+        if (syscall(SYS_pidfd_send_signal, process.get(), 0, nullptr, 0) != 0 && errno == ESRCH) return ended();
+        return network;
+    }
     Status run(const step::LeaseIds& s) {
+        if (const auto& kept = presence_.kept_network; kept && kept->ids) {
+            lease_ = kept->first_id;
+            slot(s.slot).reset(fcntl(kept->ids.get(), F_DUPFD_CLOEXEC, 3));
+            return slot(s.slot) ? note_lease() : fail_errno("the lease of ids", errno);
+        }
         auto lease = root_.lease_range(lease_count);
         if (!lease) return pass(lease);
         lease_ = lease_base + lease->index * lease_size;
         slot(s.slot) = std::move(lease->lock);
-        // The lock is the lease; the record is for people who wonder whose ids these are.
+        return note_lease();
+    }
+    // The lock is the lease; the record is for people who wonder whose ids these are.
+    Status note_lease() {
         auto entry = journal_->intend(plan_.steps[index_].id, {});
         if (!entry) return pass(entry);
         return journal_->done(*entry, {{"base", std::to_string(lease_)}, {"count", std::to_string(lease_size)}});
@@ -317,10 +384,13 @@ class Launch {
         return out;
     }
     Status run(const step::HostFilesystem& s) {
-        auto mount = new_filesystem(s.type, options_of(s.options), s.attributes);
-        if (!mount) return pass(mount);
-        slot(s.slot) = std::move(*mount);
-        return {};
+        const auto make = [&]() -> Status {
+            auto mount = new_filesystem(s.type, options_of(s.options), s.attributes);
+            if (!mount) return pass(mount);
+            slot(s.slot) = std::move(*mount);
+            return {};
+        };
+        return s.network == no_slot ? make() : in_network(slot(s.network).get(), make);
     }
     Status run(const step::BuildDev& s) {
         auto mount =
@@ -440,10 +510,49 @@ class Launch {
     }
     Status run(const step::EnterGroup& s) { return write_group(slot(s.group).get(), "cgroup.procs", std::to_string(child_.pid)); }
     Status run(const step::HandDown& s) { return hand_down({real_path(s.path), s.controllers}); }
+    // A restart goes back into the network that others may share, as the same root.
+    int kept_namespace(NamespaceType type) const {
+        const auto& kept = presence_.kept_network;
+        if (!kept) return -1;
+        return type == NamespaceType::net ? kept->network.get() : type == NamespaceType::user ? kept->user.get() : -1;
+    }
+    // By its policy, or because somebody asks.
+    bool may_restart() const { return plan_.supervision.detached || *plan_.supervision.restart.policy != RestartPolicy::no; }
+    Status keep_network() {
+        if (!may_restart() || presence_.kept_network) return {};
+        const step::Spawn* spawn = nullptr;
+        Slot ids = no_slot;
+        for (const Step& step : plan_.steps) {
+            if (const auto* found = std::get_if<step::Spawn>(&step.action)) spawn = found;
+            if (const auto* lease = std::get_if<step::LeaseIds>(&step.action)) ids = lease->slot;
+        }
+        if (!spawn || !std::ranges::count(spawn->fresh, NamespaceType::net)) return {};
+        const auto open_own = [this](const char* name) {
+            return Fd(open(cat("/proc/", child_.pid, "/ns/", name).c_str(), O_RDONLY | O_CLOEXEC));
+        };
+        KeptNetwork kept{open_own("net"), {}, {}, lease_};
+        if (!kept.network) return fail_errno("the network of the sandbox", errno);
+        if (std::ranges::count(spawn->fresh, NamespaceType::user)) {
+            kept.user = open_own("user");
+            if (!kept.user) return fail_errno("the user namespace of the sandbox", errno);
+        }
+        if (ids != no_slot) {
+            kept.ids.reset(fcntl(slot(ids).get(), F_DUPFD_CLOEXEC, 3));
+            if (!kept.ids) return fail_errno("the lease of ids", errno);
+        }
+        presence_.kept_network = std::move(kept);
+        return {};
+    }
     Status run(const step::Spawn& s) {
         SpawnRequest request;
         if (s.group != no_slot) request.group = slot(s.group).get();
-        for (const NamespaceType type : s.fresh) request.namespaces |= clone_flag(type);
+        for (const NamespaceType type : s.fresh) {
+            const int kept = kept_namespace(type);
+            if (kept < 0)
+                request.namespaces |= clone_flag(type);
+            else
+                request.joined.push_back({kept, clone_flag(type)});
+        }
         for (const step::Join& join : s.joined) request.joined.push_back({slot(join.slot).get(), clone_flag(join.type)});
         const auto image =
             sealed_file("sandbox-init", sandbox_child_image, static_cast<std::size_t>(sandbox_child_image_end - sandbox_child_image), true);
@@ -486,6 +595,8 @@ class Launch {
         return out;
     }
     Status run(const step::WriteIdMap& s) {
+        // It has them from its first run.
+        if (kept_namespace(NamespaceType::user) >= 0) return {};
         const auto uid = placed(s.uid), gid = placed(s.gid);
         if (s.helpers) return write_id_maps_by_helpers(child_.pid, uid, gid);
         return write_id_maps(child_.pid, uid, gid, s.deny_setgroups);
@@ -527,6 +638,7 @@ class Launch {
     Status run(const step::Release& s) {
         if (presence_.status.restarts > 0)
             if (auto renewed = renew_limits(); !renewed) return renewed;
+        if (auto kept = keep_network(); !kept) return kept;
         std::vector<int> descriptors;
         for (const Slot number : s.slots) {
             // A slot of an optional step that was left out still has its place.
@@ -576,6 +688,7 @@ class Launch {
     std::optional<Journal> journal_;
     std::uint32_t lease_ = 0;
     std::string id_, scope_;
+    SandboxNetwork network_;
     GroupSet groups_;
     std::vector<Fd> shared_groups_;  // held until our own groups keep them
     Fd socket_, user_namespace_;
@@ -718,7 +831,9 @@ constexpr std::int64_t longest_backoff = 120'000'000'000;  // nanoseconds
 constexpr double long_enough_s = 10;                       // after a run of so many seconds the pauses begin anew
 
 bool wants_restart(const Restart& restart, const Outcome& outcome, const Presence& presence) {
-    if (presence.stop_asked || *restart.policy == RestartPolicy::no) return false;
+    if (presence.stop_asked) return false;
+    if (presence.restart_asked) return true;
+    if (*restart.policy == RestartPolicy::no) return false;
     if (*restart.policy == RestartPolicy::on_failure && outcome.exit_code == 0) return false;
     return *restart.max == 0 || presence.status.restarts < *restart.max;
 }
@@ -801,16 +916,19 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         if (!outcome && plan.supervision.detached && presence.status.restarts > 0) outcome = failed_restart(presence, outcome.error());
         const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
         const bool stays = outcome && plan.supervision.detached && !presence.remove_asked && !presence.folder_is_gone();
-        auto problems = launch.take_back(!stays && !again);
+        auto problems = launch.take_back(!stays && !again, again);
         if (again && problems.empty()) {
             presence.enter(SandboxPhase::restarting, "die",
                            {{"reason", outcome->reason}, {"exit_code", std::to_string(outcome->exit_code)}});
             if (outcome->wall_s >= long_enough_s) backoff = *plan.supervision.restart.backoff;
-            const bool go_on = presence.pause_before_restart(backoff);
+            // Who asks for it does not want to wait.
+            const bool go_on = presence.pause_before_restart(presence.restart_asked ? 0 : backoff);
             backoff = std::min(backoff * 2, longest_backoff);
+            presence.restart_asked = false;
             if (go_on) continue;
         }
         leave(presence, root, plan, outcome, stays, problems);
+        launch.finish_apart();
         if (outcome)
             outcome->problems = std::move(problems);
         else
@@ -831,7 +949,7 @@ Result<Outcome> run_in_sandbox(const Plan& plan, const HostFacts& facts, StateRo
     Launch launch(plan, root, presence, options, nobody, *program, facts.overlay_layer_fds);
     auto carried = launch.carry_out();
     Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
-    auto problems = launch.take_back(true);
+    auto problems = launch.take_back(true, false);
     if (outcome)
         outcome->problems = std::move(problems);
     else
@@ -893,6 +1011,7 @@ Result<Cleaned> collect_garbage(StateRoot& root) {
         else
             cleaned.removed.push_back(cat(name, ": state folder"));
     }
+    for (const std::string& thing : take_back_unused(root, cleaned.problems)) cleaned.removed.push_back(thing);
     if (auto removed = root.remove_if_unused(); !removed) cleaned.problems.push_back(removed.error().message);
     return cleaned;
 }

@@ -6,11 +6,19 @@
 
 #include "exec/control.h"
 #include "exec/log.h"
+#include "base/fd.h"
+#include "base/ip.h"
 #include "plan/plan.h"
 #include "state/directory.h"
 #include "state/status.h"
 
 namespace sandbox {
+
+// A network that others may share stays over a restart, with the user namespace that owns it and the lease of that one's ids.
+struct KeptNetwork {
+    Fd network, user, ids;
+    std::uint32_t first_id = 0;
+};
 
 class Presence {
    public:
@@ -30,7 +38,10 @@ class Presence {
     void close_folder();
 
     SandboxStatus status;
+    std::vector<IpAddress> addresses;          // of an earlier run: a restart asks for the same
+    std::optional<KeptNetwork> kept_network;   // over a restart
     bool stop_asked = false;    // no restart
+    bool restart_asked = false;
     bool remove_asked = false;  // down
     bool silent = false;        // a session in a sandbox: its begin and end are no events of the sandbox
 

@@ -265,6 +265,11 @@ class Supervisor {
             control.hold(request.client);
             return end_for_good();
         }
+        if (verb == "restart" && w_.plan.supervision.detached && ready_) {
+            w_.presence.restart_asked = true;
+            control.answer(request.client, "ok");
+            return end_run();
+        }
         if (verb == "start" && held_) {
             // Answered when the command runs, or with why it does not.
             control.hold(request.client);
@@ -275,6 +280,7 @@ class Supervisor {
                       : verb == "pause"                     ? pause()
                       : verb == "resume"                    ? resume()
                       : verb == "kill" && words.size() == 3 ? kill_with(words[1], words[2] == "all")
+                      : verb == "restart"                   ? Status(refuse("restarted"))
                                                             : Status(fail(cat("the supervisor does not know ", quote(request.text))));
         control.answer(request.client, done ? std::string("ok") : error_answer(done.error()));
     }
@@ -313,6 +319,10 @@ class Supervisor {
 
     void end_for_good() {
         w_.presence.stop_asked = true;
+        end_run();
+    }
+
+    void end_run() {
         if (w_.presence.status.phase == SandboxPhase::paused) static_cast<void>(resume());
         stop();
     }

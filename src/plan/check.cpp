@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "plan/context.h"
 #include "plan/limits.h"
+#include "plan/network.h"
 
 namespace sandbox {
 namespace {
@@ -541,6 +541,7 @@ Diagnostics check_against_host(const Profile& profile, const HostFacts& facts) {
     for (const auto part : {check_root, check_overlays, check_sources, check_idmap_modes, check_devices, check_namespaces, check_ids,
                             check_owners, check_capabilities, check_terminal, check_limits, check_groups, check_view})
         part(check);
+    check_network_on_host(check.profile, facts, out);
     return out;
 }
 

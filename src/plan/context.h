@@ -60,7 +60,8 @@ struct Context {
     std::vector<Step> before{}, clone{}, after{}, entry{}, setup{}, finish{}, payload{};
     Slot next_slot = 0;
     std::vector<Slot> sent{};  // slots that the parent fills for the child
-    Slot root = no_slot, proc = no_slot, scratch_files = no_slot, cover_file = no_slot, cover_folder = no_slot, terminal = no_slot;
+    Slot root = no_slot, proc = no_slot, scratch_files = no_slot, cover_file = no_slot, cover_folder = no_slot, terminal = no_slot,
+         network = no_slot;  // one that is joined
     std::vector<Sealed> sealed{};
     std::uint32_t files_made = 0;
     std::set<std::string> present{};  // targets that are there for sure
@@ -109,6 +110,10 @@ struct Context {
 [[nodiscard]] bool has_terminals(const Profile& profile);
 
 void plan_state(Context& context);
+// plan_network.cpp: the ports of the host, before anything else; what is there before the clone; links and rules after it.
+void plan_ports(Context& context);
+void plan_network(Context& context);
+void plan_links(Context& context);
 // plan_groups.cpp: control groups; before the step that clones into them, which `spawn` becomes.
 void plan_groups(Context& context, step::Spawn& spawn);
 // plan_state.cpp: as whom the first process works.

@@ -111,7 +111,7 @@ bool Identity::maps_uid(std::uint32_t inside) const { return !own_user_namespace
 bool Identity::maps_gid(std::uint32_t inside) const { return !own_user_namespace || maps(gid, inside); }
 
 bool is_private(const Namespace& ns) { return *ns.mode == NamespaceMode::private_; }
-bool makes_network(const Profile& profile) { return *profile.network.mode == NetworkMode::none; }
+bool makes_network(const Profile& profile) { return profile.network.is_own(); }
 
 Identity decide_identity(const Profile& profile, const HostFacts& facts, Mistake* mistake) {
     Identity id;

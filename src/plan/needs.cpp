@@ -1,9 +1,8 @@
 // What a profile makes it necessary to know of the host.
 
-#include "plan/plan.h"
-
 #include "base/text.h"
 #include "plan/limits.h"
+#include "plan/network.h"
 
 namespace sandbox {
 namespace {
@@ -32,6 +31,19 @@ bool names_only_ids(const Process& process) {
     for (const Text& group : process.groups)
         if (!numeric(*group)) return false;
     return true;
+}
+
+void add_network(FactNeeds& needs, const Profile& p) {
+    const NetworkMode mode = *p.network.mode;
+    needs.network = makes_link(p);
+    needs.sandboxes = makes_link(p) || mode == NetworkMode::container;
+    needs.names = shows_names(p) && *p.network.dns.mode == DnsMode::automatic;
+    if (mode == NetworkMode::bridge) needs.link_kinds = {"veth", "bridge"};
+    if (mode == NetworkMode::macvlan) needs.link_kinds = {"macvlan"};
+    if (mode == NetworkMode::ipvlan) needs.link_kinds = {"ipvlan"};
+    // Whether there is IPv6 is not known yet: what is found of ::1 then counts only where there is.
+    if (mode == NetworkMode::bridge)
+        for (const PortSocket& s : port_sockets(p, true)) needs.wanted_ports.push_back({s.address, s.port, s.udp});
 }
 
 }  // namespace
@@ -65,10 +77,13 @@ FactNeeds fact_needs(const Profile& p) {
         for (const Directory& d : p.dirs) add_with_parents(needs.root_paths, *d.path);
         for (const Symlink& s : p.symlinks) add_with_parents(needs.root_paths, *s.path);
         for (const char* path : {"/proc", "/sys", "/dev", "/run"}) needs.root_paths.push_back(path);
+        if (shows_names(p))
+            for (const std::string& name : shown_names(p)) add_with_parents(needs.root_paths, name);
     } else if (p.rootfs.overlay && needs.passwd) {
         for (const Text& lower : p.rootfs.overlay->lower) needs.root_layers.push_back(*lower);
         if (!p.rootfs.overlay->upper_is_tmpfs()) needs.root_layers.insert(needs.root_layers.begin(), *p.rootfs.overlay->upper);
     }
+    add_network(needs, p);
     std::string key;
     needs.cgroups = *p.cgroup.manager != CgroupManager::none;
     for (const Mount& m : p.mounts) needs.cgroups = needs.cgroups || *m.type == MountType::cgroup;

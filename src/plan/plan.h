@@ -22,6 +22,7 @@ struct CallerContext {
     bool detached = false;           // none of its streams is used: output is logged
     bool hold = false;               // everything is made, and the command waits for `sandbox start`
     std::string log_folder;          // where log files are kept: "/var/log/sandbox"
+    std::string state_folder;        // where the folders of this caller's sandboxes are: "/run/sandbox"
     std::int64_t oom_score_adj = 0;  // which a child has as well
 };
 
@@ -68,6 +69,9 @@ struct Plan {
 struct FactNeeds {
     bool mounts = false, overlay = false, user_namespace = false, passwd = false;
     bool cgroups = false, cgroup_files = false, lxcfs = false;
+    bool network = false, names = false, sandboxes = false;
+    std::vector<WantedPort> wanted_ports;
+    std::vector<std::string> link_kinds;
     std::vector<std::string> disk_paths;
     std::vector<std::string> paths, upper_paths, root_layers, root_paths;
 };

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "plan/context.h"
+#include "profile/language.h"
 
 namespace sandbox {
 namespace {
@@ -71,7 +72,7 @@ void plan_exec(Context& c) {
     s.health = p.lifecycle.healthcheck;
     s.hooks = p.lifecycle.hooks;
     s.logging = p.logging;
-    s.network = *p.network.mode == NetworkMode::none ? "none" : *p.network.mode == NetworkMode::host ? "host" : "path";
+    s.network = mode_name(*p.network.mode);
     if (const auto& overlay = p.rootfs.overlay) {
         if (!overlay->upper_is_tmpfs()) s.upper = *overlay->upper;
         for (const Text& lower : overlay->lower) s.lower.push_back(*lower);

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "plan/context.h"
+#include "plan/network.h"
 
 namespace sandbox {
 namespace {
@@ -42,7 +42,9 @@ Slot new_filesystem(Context& c, const std::string& target, std::string type, std
     const std::string id = cat("fs.new:", target), text = cat("make a ", type, " file system");
     if (by_parent && c.identity.own_user_namespace && c.parent_mounts()) {
         const Slot slot = c.sent_slot();
-        Step step = host_step(id, at, text, {}, step::HostFilesystem{slot, std::move(type), std::move(options), attributes});
+        const bool elsewhere = type == "sysfs" && c.network != no_slot;
+        Step step = host_step(id, at, cat(text, elsewhere ? " of the joined network" : ""), {},
+                              step::HostFilesystem{slot, std::move(type), std::move(options), attributes, elsewhere ? c.network : no_slot});
         step.optional = optional;
         c.before.push_back(std::move(step));
         return slot;
@@ -347,6 +349,23 @@ void plan_device(Context& c, const Device& d) {
     c.tree.mount(*d.target, Ground::kernel);
 }
 
+// Where a name of the root leads to: /etc/resolv.conf is often a link to /run, which is the sandbox's own, or where nothing is.
+std::string behind_links(const Context& c, const std::string& path) {
+    const auto fact = c.facts.root_paths.find(path);
+    return fact == c.facts.root_paths.end() || fact->second.resolved.empty() ? path : fact->second.resolved;
+}
+
+// A file of the state folder over one of the root: so it stays true when other sandboxes come to the bridge.
+void plan_name(Context& c, const std::string& name) {
+    const Position at = place_of_names(c.profile);
+    const std::string source = cat(c.caller.state_folder, "/", c.plan.name, name.substr(name.rfind('/')));
+    plan_target(c, behind_links(c, name), false, at);
+    const Slot slot =
+        plan_host_tree(c, source, name, false, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
+    attach(c, name, slot, cat("mount ", source, " on ", name, ", read-only"), at, false, false);
+    c.tree.mount(name, Ground::kernel);
+}
+
 // Whether something mounted later covers `path`, so that it does not come to lie in the root.
 bool is_covered(const std::vector<Pending>& pending, const std::string& path, bool itself) {
     return std::ranges::any_of(pending,
@@ -413,6 +432,9 @@ void plan_mounts(Context& c) {
     }
     for (const Device& d : p.devices)
         pending.push_back({*d.target, [&c, &d] { plan_device(c, d); }, !is_left_out(c, d) && !is_made(c, d), d.path.at});
+    if (shows_names(p))
+        for (const std::string& name : shown_names(p))
+            pending.push_back({name, [&c, name] { plan_name(c, name); }, true, place_of_names(p)});
     std::ranges::stable_sort(pending, {}, [](const Pending& mount) { return depth(mount.target); });
     plan_mirrors(c, pending);
     for (const Pending& mount : pending) mount.plan();

@@ -2,7 +2,7 @@
 
 #include <linux/capability.h>
 
-#include "plan/context.h"
+#include "plan/network.h"
 
 namespace sandbox {
 namespace {
@@ -26,6 +26,18 @@ void join(Context& c, step::Spawn& spawn, const Kind& kind, const Text& path) {
     c.before.push_back(host_step(cat("namespace.open:", kind.name), path.at, cat("open the ", kind.name, " namespace ", *path), {},
                                  step::OpenFile{slot, *path}));
     spawn.joined.push_back({kind.type, slot});
+    if (kind.type == NamespaceType::net) c.network = slot;
+}
+
+// The network of another sandbox, by its first process.
+void join_network(Context& c, step::Spawn& spawn) {
+    const Text& of = c.profile.network.of;
+    const SandboxFact* other = find_sandbox_fact(c.facts, *of);
+    const Slot slot = c.slot();
+    c.before.push_back(host_step("namespace.open:net", of.at, cat("open the network of sandbox ", *of), {},
+                                 step::OpenNetwork{slot, *of, other ? other->init : 0, other ? other->init_start : 0}));
+    spawn.joined.push_back({NamespaceType::net, slot});
+    c.network = slot;
 }
 
 void plan_clone(Context& c) {
@@ -41,8 +53,12 @@ void plan_clone(Context& c) {
         const bool by_path = network ? *c.profile.network.mode == NetworkMode::path : *kind.setting->mode == NamespaceMode::path;
         bool made = network ? makes_network(c.profile) : is_private(*kind.setting);
         if (kind.type == NamespaceType::user) made = c.identity.own_user_namespace;
-        if (by_path) {
-            join(c, spawn, kind, path);
+        const bool shared = network && *c.profile.network.mode == NetworkMode::container;
+        if (by_path || shared) {
+            if (shared)
+                join_network(c, spawn);
+            else
+                join(c, spawn, kind, path);
             joined += cat(joined.empty() ? "" : " ", kind.name);
         } else if (made && kind.type != NamespaceType::time && !(c.groups && kind.type == NamespaceType::cgroup)) {
             spawn.fresh.push_back(kind.type);
@@ -110,6 +126,7 @@ void plan_work_as(Context& c) {
 }
 
 void plan_state(Context& c) {
+    plan_ports(c);
     c.before.push_back(host_step("state", {}, cat("make the state folder of ", c.plan.name, " with its lock and journal"),
                                  "remove the state folder", step::CreateState{}));
     plan_hooks(c);
@@ -117,6 +134,7 @@ void plan_state(Context& c) {
         c.before.push_back(host_step("ids.lease", c.profile.id_map.mode.at, "lease a range of 65536 ids that no living sandbox uses", {},
                                      step::LeaseIds{c.kept_slot()}));
     }
+    plan_network(c);
     plan_clone(c);
     if (c.identity.own_user_namespace) {
         const bool deny = denies_setgroups(c);
@@ -126,6 +144,7 @@ void plan_state(Context& c) {
                                     {}, step::WriteIdMap{c.identity.uid, c.identity.gid, c.identity.helpers, deny}));
         c.plan.notes.push_back(cat("ids: ", c.identity.why));
     }
+    plan_links(c);
     plan_work_as(c);
     c.plan.supervision.own_pid_namespace = is_private(c.profile.namespaces.pid);
 }

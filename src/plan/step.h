@@ -48,6 +48,27 @@ struct DeviceNode {
     std::uint32_t major = 0, minor = 0, perm = 0666, uid = 0, gid = 0;  // ids inside
 };
 
+// A socket of the host that a published port is reached by, and where it leads inside.
+struct PortSocket {
+    IpAddress address;
+    std::uint16_t port = 0;
+    bool udp = false;
+    std::uint16_t inner = 0;
+};
+
+// An address for the sandbox: none, the next free one of the subnet, or this one.
+struct AddressWish {
+    AddressMode mode = AddressMode::none;
+    IpNetwork subnet;   // of the bridge; for a fixed address without a bridge its own
+    IpAddress address;  // fixed
+};
+
+struct PlannedRoute {
+    IpNetwork to;
+    std::optional<IpAddress> via;
+    std::optional<std::uint32_t> metric;
+};
+
 namespace step {
 
 // ---- host side, before the clone
@@ -107,6 +128,7 @@ struct HostFilesystem {
     std::string type;
     std::vector<FsOption> options;
     std::uint64_t attributes;
+    Slot network = no_slot;  // made inside this network, which it shows
 };
 struct BuildDev {
     Slot slot;
@@ -131,6 +153,42 @@ struct RunHook {
 struct ArmHook {
     std::vector<std::string> command;
     std::int64_t timeout;
+};
+// ---- network, host side, before the clone
+// Listening sockets: so the ports are the sandbox's before anything else is done.
+struct HoldPorts {
+    std::vector<PortSocket> sockets;
+};
+// Used by every sandbox that names it, made by the first and removed by the last (never one that was there).
+struct ShareBridge {
+    std::string name;
+    bool create;
+    std::vector<IpNetwork> addresses;  // of the bridge itself
+    bool stands_in = false;            // the host answers on it for a sandbox that is routed beside it
+};
+// On the bridge's pool of addresses.
+struct LeaseAddresses {
+    std::string bridge;
+    AddressWish ip, ip6;
+};
+// The host passes packets on (net.ipv4.ip_forward, net.ipv6.conf.all.forwarding); switched back by the last sandbox that needs it.
+struct ForwardPackets {
+    bool v6;
+};
+// resolv.conf, hosts and hostname in the state folder, to be mounted inside.
+struct WriteNames {
+    std::string resolver;  // text of resolv.conf
+    std::vector<std::string> own_names;
+    std::vector<std::pair<std::string, IpAddress>> hosts;
+    std::string hostname;
+    std::string bridge;  // whose other sandboxes are in hosts; empty: none
+};
+// The network of a sandbox that runs.
+struct OpenNetwork {
+    Slot slot;
+    std::string sandbox;
+    std::int32_t pid;
+    std::uint64_t start;  // clock ticks since boot
 };
 // ---- host side, the clone and after it
 struct Join {
@@ -228,6 +286,49 @@ struct TuneProcess {
     Tuning what;
     std::int64_t value, value2;
     std::vector<std::uint32_t> processors;
+};
+// ---- network, host side, after the clone
+// What is sent on from the host's addresses by the packet filter, without a process.
+struct PortForwarding {
+    IpFamily family;
+    std::optional<IpAddress> host_ip;  // none: every address of the host
+    std::uint16_t host_port, port, count;
+    bool udp;
+};
+struct MakeTable {
+    std::string name, bridge;
+    bool nat;
+    std::vector<IpNetwork> subnets;
+    std::vector<PortForwarding> ports;
+    bool confined;
+    std::vector<EgressRule> allow;
+};
+// Routed: not a port of the bridge. What it sends goes through the host's packet filter, whatever it does inside.
+struct MakeVeth {
+    std::string bridge, name;  // name: of the end inside
+    std::optional<MacAddress> mac;
+    std::optional<int> mtu;
+    bool routed, hairpin;
+};
+struct MakeStacked {
+    bool ipvlan;
+    Submode mode;
+    std::string parent, name;
+    std::optional<MacAddress> mac;
+    std::optional<int> mtu;
+    std::vector<IpNetwork> addresses;
+};
+// Addresses, up, routes, through a socket of the network inside.
+struct ConfigureInterface {
+    std::string name;
+    bool routed;
+    std::vector<IpAddress> gateways;
+    std::vector<PlannedRoute> routes;
+    std::vector<std::pair<std::string, std::string>> settings;  // below /proc/sys, of the network inside
+};
+// The process that carries what comes to the held sockets into the sandbox.
+struct ForwardPorts {
+    std::vector<PortSocket> sockets;
 };
 struct Release {
     std::vector<Slot> slots;
@@ -420,7 +521,9 @@ using Action =
                  step::LoopbackUp, step::NewKeyring, step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts,
                  step::StartPayload, step::NewSession, step::PlaceDescriptors, step::WorkingDirectory, step::SetUmask, step::SetLimit,
                  step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser, step::SetCapabilities, step::NoNewPrivileges,
-                 step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess, step::OpenGroup>;
+                 step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess, step::OpenGroup, step::HoldPorts,
+                 step::ShareBridge, step::LeaseAddresses, step::ForwardPackets, step::WriteNames, step::OpenNetwork, step::MakeTable,
+                 step::MakeVeth, step::MakeStacked, step::ConfigureInterface, step::ForwardPorts>;
 
 enum class Side { host, sandbox };
 

@@ -18,6 +18,7 @@ bool Report::failed(std::string_view key) const {
 void check_profile(const Profile& profile, Report& report) {
     check_files(profile, report);
     check_security(profile, report);
+    check_network(profile, report);
     check_process(profile, report);
     check_resources(profile, report);
 }

@@ -27,6 +27,7 @@ void check_profile(const Profile& profile, Report& report);
 
 void check_files(const Profile& profile, Report& report);
 void check_security(const Profile& profile, Report& report);
+void check_network(const Profile& profile, Report& report);
 void check_process(const Profile& profile, Report& report);
 void check_resources(const Profile& profile, Report& report);
 

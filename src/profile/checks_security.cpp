@@ -1,4 +1,4 @@
-// Namespaces, ids, capabilities, seccomp, sysctl, devices, network, time: what fits together.
+// Namespaces, ids, capabilities, seccomp, sysctl, devices, time: what fits together.
 #include <algorithm>
 #include <set>
 
@@ -200,9 +200,9 @@ void check_setting(const Profile& profile, const std::string& name, const Text& 
                             "allowed: kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, net.*");
     if (space == "ipc" && *profile.namespaces.ipc.mode != NamespaceMode::private_)
         report.error("E0410", value.at, key, "would change the host: namespaces.ipc is not private", "remove one of the two");
-    if (space == "net" && *profile.network.mode != NetworkMode::none)
+    if (space == "net" && !profile.network.is_own())
         report.error("E0410", value.at, key, "would change a network that is not the sandbox's own",
-                     "remove it, or write 'network: {mode: none}'");
+                     "remove it, or take one of the modes none, bridge, macvlan and ipvlan");
     if (value->find('\n') != std::string::npos || value->size() > 4096)
         report.error("E0311", value.at, key, "a value is one line of at most 4096 bytes");
 }
@@ -213,7 +213,7 @@ void check_sysctl(const Profile& profile, Report& report) {
         if (network_known || !name.starts_with("net.")) check_setting(profile, name, value, report);
 }
 
-// ---- devices, network
+// ---- devices
 
 void check_device(const Device& device, const std::string& key, Report& report) {
     if (device.major.has_value() != device.minor.has_value())
@@ -238,16 +238,6 @@ void check_devices(const Profile& profile, Report& report) {
     }
 }
 
-void check_network(const Profile& profile, Report& report) {
-    const Network& network = profile.network;
-    const bool has_path = !network.path->empty();
-    if (report.failed("network")) return;
-    if (*network.mode == NetworkMode::path && !has_path)
-        report.error("E0416", network.mode.at, "network.path", "mode path needs the namespace file", "add 'path: /run/netns/NAME'");
-    if (*network.mode != NetworkMode::path && has_path)
-        report.error("E0416", network.path.at, "network.path", "has a meaning in mode path only", "write 'mode: path', or remove it");
-}
-
 }  // namespace
 
 void check_security(const Profile& profile, Report& report) {
@@ -261,7 +251,6 @@ void check_security(const Profile& profile, Report& report) {
     check_seccomp(profile, report);
     check_sysctl(profile, report);
     check_devices(profile, report);
-    check_network(profile, report);
 }
 
 }  // namespace sandbox

@@ -10,6 +10,22 @@ void complete_overlay(Overlay& overlay) {
         overlay.work = Text(cat(*overlay.upper, ".work"), overlay.upper.at);
 }
 
+// An address without a prefix is one of the bridge's network, which has to exist, or stands alone.
+void complete_prefix(InterfaceAddress& address, const At<IpNetwork>* subnet) {
+    if (*address.mode != AddressMode::fixed || address.has_prefix) return;
+    address.address.prefix = subnet ? (*subnet)->prefix : address.address.address.width();
+}
+
+void complete_network(Network& network) {
+    const bool bridge = *network.mode == NetworkMode::bridge;
+    const At<IpNetwork>* subnet6 = bridge && network.bridge.subnet6 ? &*network.bridge.subnet6 : nullptr;
+    if (subnet6 && !network.interface.ip6_given) network.interface.ip6.mode.value = AddressMode::automatic;
+    complete_prefix(network.interface.ip, bridge ? &network.bridge.subnet : nullptr);
+    complete_prefix(network.interface.ip6, subnet6);
+    if (*network.mode == NetworkMode::macvlan && !network.submode) network.submode = At<Submode>(Submode::bridge);
+    if (*network.mode == NetworkMode::ipvlan && !network.submode) network.submode = At<Submode>(Submode::l2);
+}
+
 bool offsets(const Time& time) { return time.boottime || time.monotonic; }
 
 }  // namespace
@@ -20,6 +36,7 @@ void complete_profile(Profile& profile) {
     if (profile.rootfs.overlay) complete_overlay(*profile.rootfs.overlay);
     for (Mount& mount : profile.mounts)
         if (mount.overlay) complete_overlay(*mount.overlay);
+    complete_network(profile.network);
     Namespaces& namespaces = profile.namespaces;
     if (offsets(profile.time) && !namespaces.time.mode.at.known()) namespaces.time.mode.value = NamespaceMode::private_;
     // "No user namespace" has two spellings, and either of them gives both values.

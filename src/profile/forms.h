@@ -151,6 +151,91 @@ struct CgroupParentForm {
     static Shape shape() { return {Shape::record, fields_of<CgroupParent>}; }
 };
 
+// ---- network
+
+SANDBOX_CODEC(LinkName, Scalar, std::string);      // eth0
+SANDBOX_CODEC(AddressForm, Scalar, IpAddress);     // 10.88.0.7, fd00::7
+SANDBOX_CODEC(Subnet4, Scalar, IpNetwork);         // 10.88.0.0/24
+SANDBOX_CODEC(Subnet6, Scalar, IpNetwork);         // fd00:88::/64
+SANDBOX_CODEC(MacForm, Scalar, MacAddress);        // 02:00:0a:58:00:0a
+SANDBOX_CODEC(RouteTo, Scalar, Route);             // 10.9.0.0/16, default
+SANDBOX_CODEC(HostPorts, Scalar, Port);            // 8080, "8000-8010"
+SANDBOX_CODEC(InsidePorts, Scalar, Port);          // 80, "9000-9010"
+SANDBOX_CODEC(DomainName, Scalar, std::string);    // example.org
+SANDBOX_CODEC(ResolverWord, Scalar, std::string);  // ndots:2
+SANDBOX_CODEC(DnsServers, ListShape, Dns);
+SANDBOX_CODEC(DnsSearch, ListShape, Dns);
+SANDBOX_CODEC(DnsOptions, ListShape, Dns);
+SANDBOX_CODEC(HostMap, MapShape, HostAddresses);
+SANDBOX_CODEC(EgressRuleForm, Scalar, EgressRule);  // 10.0.0.0/8:5432/tcp
+
+// The null of YAML is a value of each of these: no address, no gateway.
+struct InterfaceIp : Scalar {
+    using Value = InterfaceAddress;
+    static constexpr bool reads_null = true;
+    static void decode(Decoder&, const Node&, InterfaceAddress&);
+    static Node encode(const InterfaceAddress&);
+    static Node schema();
+    static std::string describe();
+};
+struct InterfaceIp6 : Scalar {
+    using Value = Interface;
+    static constexpr bool reads_null = true;
+    static void decode(Decoder&, const Node&, Interface&);
+    static Node encode(const Interface&);
+    static Node schema();
+    static std::string describe();
+};
+struct GatewayForm : Scalar {
+    using Value = Interface;
+    static constexpr bool reads_null = true;
+    static void decode(Decoder&, const Node&, Interface&);
+    static Node encode(const Interface&);
+    static Node schema();
+    static std::string describe();
+};
+
+struct RouteForm {
+    using Value = Route;
+    static void decode(Decoder&, const Node&, Route&);
+    static Node encode(const Route&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<Route>}; }
+};
+
+struct PortForm {
+    using Value = Port;
+    static void decode(Decoder&, const Node&, Port&);
+    static Node encode(const Port&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::record, fields_of<Port>}; }
+    static std::string identity(const Node&);
+};
+
+struct EgressForm {
+    using Value = Egress;
+    static void decode(Decoder&, const Node&, Egress&);
+    static Node encode(const Egress&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape();
+};
+
+// A map whose default is not printed where it was not written: in other modes of the network it would be an error, and
+// what it makes (resolv.conf) may come from elsewhere.
+template <auto member, bool (*meaningful)(const Network&)>
+struct PartOfNetwork {
+    using Value = Network;
+    using C = Record<typename MemberTraits<decltype(member)>::Type>;
+    static void decode(Decoder& decoder, const Node& node, Network& out) { C::decode(decoder, node, out.*member); }
+    static Node encode(const Network& value) { return meaningful(value) ? C::encode(value.*member) : null_node(); }
+    static Node schema() { return C::schema(); }
+    static std::string describe() { return C::describe(); }
+    static Shape shape() { return C::shape(); }
+};
+
 // ---- process
 
 SANDBOX_CODEC(UserForm, Scalar, std::string);

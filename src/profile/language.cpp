@@ -27,7 +27,13 @@ struct SeccompWords {
 
 using Argv = List<Located<AnyText>, Shape::argv>;
 
+bool prints_bridge(const Network& network) { return *network.mode == NetworkMode::bridge; }
+bool prints_interface(const Network& network) { return network.is_own() && *network.mode != NetworkMode::none; }
+bool prints_dns(const Network& network) { return network.dns.at.known(); }
+
 }  // namespace
+
+std::string_view mode_name(NetworkMode mode) { return name_of(Words<NetworkMode>::words, static_cast<int>(mode)); }
 
 template <>
 const FieldTable& fields_of<Profile>() {
@@ -404,19 +410,94 @@ const FieldTable& fields_of<Device>() {
 }
 
 template <>
+const FieldTable& fields_of<Bridge>() {
+    static constexpr Field fields[]{
+        field<&Bridge::name, LinkName>("name", "its name on the host; sandboxes that name the same one reach each other"),
+        field<&Bridge::subnet, Subnet4>("subnet", "IPv4 network on it; the first address is the bridge's own"),
+        field<&Bridge::subnet6, Subnet6>("subnet6", "IPv6 network on it; the first address is the bridge's own"),
+        field<&Bridge::nat>("nat", "what leaves for other networks has the host's address"),
+        field<&Bridge::create>("create", "made for the first sandbox on it and removed with the last; false: it has to be there"),
+    };
+    static constexpr FieldTable out = table<Bridge>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Interface>() {
+    static constexpr Field fields[]{
+        field<&Interface::name, LinkName>("name", "its name inside"),
+        field<&Interface::ip, InterfaceIp>("ip", "IPv4 address; auto: a free one of the bridge's subnet, null: none"),
+        whole<InterfaceIp6>("ip6", "IPv6 address; default: auto where the bridge has a subnet6"),
+        field<&Interface::mac, MacForm>("mac", "link-layer address; default: one that follows from the address"),
+        field<&Interface::mtu, Integer<std::int64_t, 68, 65535>>("mtu", "largest packet; default: that of the bridge or of the parent"),
+        whole<GatewayForm>("gateway", "where the default route leads; auto: to the bridge (macvlan, ipvlan: nowhere), null: nowhere"),
+        field<&Interface::routes, RouteForm>("routes", "further routes"),
+    };
+    static constexpr FieldTable out = table<Interface>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Route>() {
+    static constexpr Field fields[]{
+        required(whole<RouteTo>("to", "the network that it leads to, or default")),
+        field<&Route::via, AddressForm>("via", "the router; without one the network is on the link"),
+        field<&Route::metric, Integer<std::int64_t, 0, 4294967295>>("metric", "of two routes to the same network the lower one is taken"),
+    };
+    static constexpr FieldTable out = table<Route>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Port>() {
+    static constexpr Field fields[]{
+        field<&Port::host_ip, AddressForm>("host_ip", "address of the host; default: 127.0.0.1 and ::1"),
+        whole<HostPorts>("host_port", "port of the host, or a range; default: port"),
+        required(whole<InsidePorts>("port", "port inside, or a range of the same length")),
+        field<&Port::protocol>("protocol", "tcp or udp"),
+    };
+    static constexpr FieldTable out = table<Port>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Dns>() {
+    static constexpr Field fields[]{
+        whole<DnsServers>("servers", "auto: those of the host, or at most 3 addresses"),
+        whole<DnsSearch>("search", "at most 6 domains that short names are looked up in; default: the host's with its servers, else none"),
+        whole<DnsOptions>("options", "options of resolv.conf(5), such as ndots:2; default: the host's with its servers, else none"),
+    };
+    static constexpr FieldTable out = table<Dns>(fields);
+    return out;
+}
+
+template <>
+const FieldTable& fields_of<Egress>() {
+    static constexpr Field fields[]{
+        required(field<&Egress::mode>("default", "what happens to all that is not in the list")),
+        field<&Egress::allow, EgressRuleForm>("allow", "with deny: what may be reached, NETWORK[:PORTS[/PROTOCOL]]"),
+    };
+    static constexpr FieldTable out = table<Egress>(fields);
+    return out;
+}
+
+template <>
 const FieldTable& fields_of<Network>() {
     static constexpr Field fields[]{
-        field<&Network::mode>("mode", "none: only a loopback of its own; host: the host's; path: a namespace file"),
-        later("bridge", "bridge mode: the bridge"),
-        later("of", "container mode: whose network is shared"),
+        field<&Network::mode>("mode",
+                              "none: only a loopback of its own; host: the host's; bridge, macvlan, ipvlan: an interface of its own; "
+                              "container: another sandbox's; path: a namespace file"),
+        whole<PartOfNetwork<&Network::bridge, prints_bridge>>("bridge", "bridge mode: the bridge of the host that the interface is on"),
+        field<&Network::of, ProfileName>("of", "container mode: the sandbox whose network is shared"),
         field<&Network::path, AbsoluteHostPath>("path", "path mode: a network namespace file such as /run/netns/lab"),
-        later("parent", "macvlan, ipvlan: the host's interface"),
-        later("submode", "macvlan, ipvlan: the kind"),
-        later("interface", "the interface inside"),
-        later("ports", "published ports"),
-        later("dns", "name servers"),
-        later("hosts", "lines for /etc/hosts"),
-        later("egress", "what may be reached"),
+        field<&Network::parent, LinkName>("parent", "macvlan, ipvlan: the host's interface that carries it"),
+        field<&Network::submode>("submode",
+                                 "macvlan: bridge (the default), private, vepa or passthru; ipvlan: l2 (the default), l3 or l3s"),
+        whole<PartOfNetwork<&Network::interface, prints_interface>>("interface", "bridge, macvlan, ipvlan: the interface inside"),
+        field<&Network::ports, PortForm>("ports", "bridge mode: ports of the host that lead inside"),
+        whole<PartOfNetwork<&Network::dns, prints_dns>>("dns", "name servers, for /etc/resolv.conf inside"),
+        field<&Network::hosts, HostMap>("hosts", "names for /etc/hosts inside, NAME: ADDRESS"),
+        field<&Network::egress, EgressForm>("egress", "what may be reached from inside; a list of it in bridge mode only"),
     };
     static constexpr FieldTable out = table<Network>(fields);
     return out;

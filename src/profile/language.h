@@ -45,6 +45,18 @@ const FieldTable& fields_of<Device>();
 template <>
 const FieldTable& fields_of<Network>();
 template <>
+const FieldTable& fields_of<Bridge>();
+template <>
+const FieldTable& fields_of<Interface>();
+template <>
+const FieldTable& fields_of<Route>();
+template <>
+const FieldTable& fields_of<Port>();
+template <>
+const FieldTable& fields_of<Dns>();
+template <>
+const FieldTable& fields_of<Egress>();
+template <>
 const FieldTable& fields_of<Time>();
 template <>
 const FieldTable& fields_of<Process>();
@@ -78,6 +90,9 @@ template <>
 const FieldTable& fields_of<Lifecycle>();
 
 [[nodiscard]] inline const FieldTable& profile_fields() { return fields_of<Profile>(); }
+
+// A mode as it is written in a profile: "bridge".
+[[nodiscard]] std::string_view mode_name(NetworkMode mode);
 
 // The newest version of the language.
 constexpr std::int64_t language_version = 1;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
 #include "base/source.h"
 
 namespace sandbox {
@@ -247,10 +248,99 @@ struct Cgroup {
 
 // ---- network, time
 
-enum class NetworkMode { none, host, path };  // the others are not supported yet
+enum class NetworkMode { none, host, bridge, container, macvlan, ipvlan, path };
+
+struct Bridge {
+    Position at;
+    Text name{"sandbox0"};
+    // The first address of each is the bridge's own, and the gateway of those on it.
+    At<IpNetwork> subnet{{{IpFamily::v4, {10, 88, 0, 0}}, 24}};
+    std::optional<At<IpNetwork>> subnet6;
+    At<bool> nat{true};     // what leaves the bridge for elsewhere has the host's address
+    At<bool> create{true};  // false: it is there already, and is left as it is
+};
+
+enum class AddressMode { automatic, none, fixed };
+struct InterfaceAddress {
+    At<AddressMode> mode{AddressMode::automatic};
+    IpNetwork address;  // fixed; without a prefix in the profile: that of the bridge's subnet, or all bits
+    bool has_prefix = false;
+};
+
+enum class GatewayMode { automatic, none, fixed };
+struct Route {
+    Position at;
+    IpNetwork to;                  // "default" is 0.0.0.0/0 or ::/0, by the family of via
+    std::optional<IpAddress> via;  // none: on the link
+    std::optional<At<std::int64_t>> metric;
+};
+
+struct Interface {
+    Position at;
+    Text name{"eth0"};
+    InterfaceAddress ip;
+    InterfaceAddress ip6{At<AddressMode>{AddressMode::none}, {}, false};  // default: automatic when the bridge has a subnet6 (null: none)
+    bool ip6_given = false;
+    std::optional<At<MacAddress>> mac;
+    std::optional<At<std::int64_t>> mtu;
+    At<GatewayMode> gateway_mode{GatewayMode::automatic};
+    IpAddress gateway;  // fixed
+    std::vector<Route> routes;
+};
+
+enum class Protocol { tcp, udp };
+// One published port, or a run of them.
+struct Port {
+    Position at;
+    std::optional<IpAddress> host_ip;  // none: 127.0.0.1 and ::1
+    std::uint16_t host_port = 0, port = 0, count = 1;
+    std::uint16_t host_count = 1;  // the same as count after the checks
+    Protocol protocol = Protocol::tcp;
+};
+
+enum class DnsMode { automatic, fixed };
+struct Dns {
+    Position at;
+    At<DnsMode> mode{DnsMode::automatic};              // automatic: the host's true servers
+    std::vector<At<IpAddress>> servers;                // fixed; may be empty: none
+    bool search_given = false, options_given = false;  // else those of the host, where the servers are the host's
+    std::vector<Text> search, options;
+};
+
+enum class EgressMode { allow, deny };
+struct EgressRule {
+    Position at;
+    IpNetwork to;
+    std::optional<Protocol> protocol;             // none and ports: both
+    std::uint16_t first_port = 0, last_port = 0;  // 0: all
+};
+struct Egress {
+    At<EgressMode> mode{EgressMode::allow};
+    std::vector<EgressRule> allow;  // with deny
+};
+
+using HostAddresses = std::map<std::string, At<IpAddress>>;  // by name
+
+// macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s.
+enum class Submode { bridge, private_, vepa, passthru, l2, l3, l3s };
+
 struct Network {
     At<NetworkMode> mode{NetworkMode::none};
-    Text path;
+    Bridge bridge;
+    Text of;                             // container mode
+    Text path;                           // path mode
+    Text parent;                         // macvlan, ipvlan
+    std::optional<At<Submode>> submode;  // default: bridge, l2
+    Interface interface;
+    std::vector<Port> ports;
+    Dns dns;
+    HostAddresses hosts;
+    Egress egress;
+
+    // Whether the sandbox gets a network namespace that is made for it.
+    [[nodiscard]] bool is_own() const {
+        return *mode == NetworkMode::none || *mode == NetworkMode::bridge || *mode == NetworkMode::macvlan || *mode == NetworkMode::ipvlan;
+    }
 };
 
 struct Time {

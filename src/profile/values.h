@@ -245,12 +245,19 @@ SANDBOX_WORDS(RestartPolicy, word("no", RestartPolicy::no), word("on-failure", R
 SANDBOX_WORDS(HookPlace, word("host", HookPlace::host), word("sandbox", HookPlace::sandbox));
 SANDBOX_WORDS(LogDriver, word("file", LogDriver::file), word("journald", LogDriver::journald), word("none", LogDriver::none));
 SANDBOX_WORDS(StopTarget, word("main", StopTarget::main), word("all", StopTarget::all));
+SANDBOX_WORDS(Submode, word("bridge", Submode::bridge), word("private", Submode::private_), word("vepa", Submode::vepa),
+              word("passthru", Submode::passthru), word("l2", Submode::l2), word("l3", Submode::l3), word("l3s", Submode::l3s));
+SANDBOX_WORDS(Protocol, word("tcp", Protocol::tcp), word("udp", Protocol::udp));
+SANDBOX_WORDS(EgressMode, word("allow", EgressMode::allow), word("deny", EgressMode::deny));
 #undef SANDBOX_WORDS
 
 template <>
 struct Words<NetworkMode> {
-    static constexpr Word words[]{word("none", NetworkMode::none), word("host", NetworkMode::host), word("path", NetworkMode::path)};
-    static constexpr std::string_view later[]{"bridge", "container", "macvlan", "ipvlan", "user"};
+    static constexpr Word words[]{word("none", NetworkMode::none),       word("host", NetworkMode::host),
+                                  word("bridge", NetworkMode::bridge),   word("container", NetworkMode::container),
+                                  word("macvlan", NetworkMode::macvlan), word("ipvlan", NetworkMode::ipvlan),
+                                  word("path", NetworkMode::path)};
+    static constexpr std::string_view later[]{"user"};
 };
 
 }  // namespace sandbox

@@ -1,6 +1,7 @@
 // From text to plan: any bytes, on every host of tests/planning/hosts, end in diagnostics, or in a plan that lints clean
 // and becomes a program that does.
 #include <algorithm>
+#include <cerrno>
 
 #include "base/text.h"
 #include "exec/lower.h"
@@ -54,11 +55,17 @@ void fuzz(LoadRequest request) {
     const FactNeeds needs = fact_needs(loaded.profile);
     // Every way in which streams are terminals comes up, and the same one for the same text.
     const std::size_t terminals = request.text.size();
-    const CallerContext caller{{"TERM=xterm-256color", "LANG=C.UTF-8", "SECRET=1"},
-                               {(terminals & 1) != 0, (terminals & 2) != 0, (terminals & 4) != 0}};
+    CallerContext caller{{"TERM=xterm-256color", "LANG=C.UTF-8", "SECRET=1"},
+                         {(terminals & 1) != 0, (terminals & 2) != 0, (terminals & 4) != 0}};
+    caller.state_folder = "/run/sandbox";
     static const std::vector<std::string> hosts = host_names();
     for (const std::string& host : hosts) {
-        const HostFacts facts = host_facts(SOURCE_DIR "/tests/planning/hosts", host, needs);
+        HostFacts facts = host_facts(SOURCE_DIR "/tests/planning/hosts", host, needs);
+        // Now and then the last of the ports is somebody else's.
+        if ((terminals & 8) != 0 && !needs.wanted_ports.empty()) {
+            const WantedPort& port = needs.wanted_ports.back();
+            facts.busy_ports.push_back({port.address, port.port, port.udp, EADDRINUSE, "other (process 7)"});
+        }
         const Diagnostics mistakes = check_against_host(loaded.profile, facts);
         check_diagnostics(mistakes, request.text, loaded.sources);
         if (!has_errors(mistakes)) check_plan({request, loaded, host}, make_plan(loaded.profile, facts, caller), facts);

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "harness.h"
+#include "own_network.h"
 #include "snapshot.h"
 
 namespace {
@@ -80,7 +81,7 @@ bool host_tree_can_be_a_layer() { return read_text("/proc/self/uid_map").find("4
 TEST(Profiles, are_valid_and_come_back_from_config) {
     REQUIRE_OR_SKIP(is_root(), "an ordinary user cannot lay an overlay over the host's tree");
     const Words profiles = shipped_profiles();
-    ASSERT_GE(profiles.size(), 5U);
+    ASSERT_GE(profiles.size(), 7U);
     for (const std::string& profile : profiles) {
         SCOPED_TRACE(profile);
         const Ended valid = sandbox_command({"validate", profile});
@@ -162,6 +163,58 @@ TEST(Profiles, pdf_text_writes_as_the_caller_and_nowhere_else) {
     EXPECT_TRUE(converted.ok()) << converted;
     EXPECT_EQ(converted.out, "0\n");
     EXPECT_EQ(read_text(work / "out.txt"), "%PDF-1.4\n");
+}
+
+class NetworkProfiles : public OwnNetwork {
+   protected:
+    static Process serve(const Words& argv, const TempDir& files) {
+        Options options;
+        options.directory = files.path();
+        options.add["PWD"] = files.path();
+        options.add["PYTHONUNBUFFERED"] = "1";
+        return Process::start(argv, options);
+    }
+    static std::string fetched(const std::string& url) {
+        return run({"curl", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*", url}).out;
+    }
+};
+
+TEST_F(NetworkProfiles, web_bridge_is_there_for_the_hosts_programs) {
+    REQUIRE_OR_SKIP(exists("/usr/bin/python3") && command_exists("curl"), "needs python3 and curl");
+    const auto at_first = HostSnapshot::take();
+    {
+        const TempDir files;
+        files.write("page", "it is there\n");
+        Process server = serve({sandbox_binary(), "up", source("profiles/web-bridge.yaml")}, files);
+        ASSERT_TRUE(server.expect("Serving HTTP on")) << server.err();
+        EXPECT_EQ(fetched("http://127.0.0.1:8080/page"), "it is there\n");
+        EXPECT_EQ(fetched("http://[::1]:8080/page"), "it is there\n");
+        server.signal(SIGTERM);
+        static_cast<void>(server.wait());
+    }
+    EXPECT_EQ(differences_since(at_first), "");
+}
+
+TEST_F(NetworkProfiles, fetch_reaches_one_address) {
+    REQUIRE_OR_SKIP(exists("/usr/bin/python3") && command_exists("curl"), "needs python3 and curl");
+    for (const char* address : {"192.0.2.7/32", "192.0.2.8/32"}) ASSERT_TRUE(run({"ip", "address", "add", address, "dev", "lo"}).ok());
+    const TempDir files;
+    files.write("file", "fetched\n");
+    Process server = serve({"/usr/bin/python3", "-m", "http.server", "80"}, files);
+    ASSERT_TRUE(server.expect("Serving HTTP on")) << server.err();
+    const auto fetch = [](const std::string& url) {
+        return sandbox_command({"up", source("profiles/fetch.yaml"), "--set", "ADDRESS=192.0.2.7", "--set", "URL=" + url});
+    };
+    for (const char* url : {"http://192.0.2.7/file", "http://deb.debian.org/file"}) {
+        const Ended ended = fetch(url);
+        EXPECT_TRUE(ended.ok()) << ended;
+        EXPECT_EQ(ended.out, "fetched\n");
+    }
+    const Ended refused = fetch("http://192.0.2.8/file");
+    EXPECT_EQ(refused.code, 7) << refused;  // curl(1): failed to connect
+    EXPECT_EQ(refused.out, "");
+    server.signal(SIGTERM);
+    static_cast<void>(server.wait());
 }
 
 TEST(Readme, has_commands_that_run) {

@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "harness.h"
+#include "own_network.h"
 #include "plan/step.h"
 #include "snapshot.h"
 
@@ -65,7 +66,13 @@ struct Case {
     Options options;
     std::vector<std::string> scratch;  // what of the host it may touch
     std::set<pid_t> others;            // helper processes of the case
+    bool only_host_steps = false;      // the others are those of a case that has them all
+    bool only_network_steps = false;
 };
+
+bool is_of_network(const std::string& step) {
+    return step.starts_with("net.") || step.starts_with("namespace.") || step.starts_with("ports.") || step.starts_with("names.");
+}
 
 struct Result {
     int code = -1;  // as a shell says it: 137 for SIGKILL
@@ -110,13 +117,20 @@ class Sweep {
         prepare();
         if (testing::Test::HasFatalFailure()) return;
         const std::string verb = kill ? "kill" : "fail";
-        for (std::size_t i = 0; i < events_.size() && !too_many(); ++i) one({verb, std::to_string(i)}, kill, events_[i]);
+        for (std::size_t i = 0; i < events_.size() && !too_many(); ++i)
+            if (!case_.only_network_steps || is_of_network(events_[i]["step"].get<std::string>()))
+                one({verb, std::to_string(i)}, kill, events_[i]);
+        if (case_.only_host_steps || case_.only_network_steps) return;
         for (std::size_t k = 0; k < plan_["steps"].size() && !too_many(); ++k)
             if (plan_["steps"][k]["sandbox"])
                 one({verb, "step", std::to_string(k)}, kill, {{"step", plan_["steps"][k]["id"]}, {"moment", "before"}});
     }
 
-    Json plan() { return ask({"plan"}).report; }
+    Json plan() {
+        Result result = ask({"plan"});
+        EXPECT_TRUE(result.report.is_object()) << result.output;
+        return result.report;
+    }
 
    private:
     [[nodiscard]] SnapshotOptions looks(int terminal) const { return {case_.scratch, case_.options.pty ? terminal : -1}; }
@@ -200,9 +214,20 @@ class Sweep {
             const Ended cleaned = sandbox_command({"gc"}, options);
             EXPECT_TRUE(cleaned.ok() && cleaned.err.empty()) << cleaned;
         }
-        HostSnapshot after = HostSnapshot::take(looks(terminal));
-        if (shell) std::erase_if(after.sections["processes"], [&](const auto& item) { return item.first.starts_with(cat(shell, " ")); });
-        EXPECT_EQ(compare(before_, after), "");
+        EXPECT_EQ(differences(terminal, shell), "");
+    }
+
+    // What a network namespace held goes a moment after its last process; everything else has to be gone by now.
+    std::string differences(int terminal, pid_t shell) {
+        const auto deadline = steady_clock::now() + milliseconds(5000);
+        while (true) {
+            HostSnapshot after = HostSnapshot::take(looks(terminal));
+            if (shell)
+                std::erase_if(after.sections["processes"], [&](const auto& item) { return item.first.starts_with(cat(shell, " ")); });
+            std::string out = compare(before_, after);
+            if (out.empty() || differ_beyond_network(before_, after) || steady_clock::now() >= deadline) return out;
+            poll(nullptr, 0, 5);
+        }
     }
 
     Case case_;
@@ -245,11 +270,50 @@ class StandIn {
     std::string place_;
 };
 
+// A network namespace of the test's own, with loopback up, in which it is until the end of the scope.
+class OwnHost {
+   public:
+    OwnHost() : inside_(made_) {}
+
+   private:
+    Fd made_ = new_network();
+    InNetwork inside_;
+};
+
+// A sandbox that runs meanwhile, and ends in good order.
+class Neighbour {
+   public:
+    Neighbour(const std::string& name, const std::string& network, const Options& options = {})
+        : process_(start_sandbox(cat("version: 1\nrootfs: {path: @PROBE_TREE@}\n", network), {"/sandbox-probe", "wait-signal:TERM"},
+                                 named(name, options))) {
+        if (!process_.expect("\"ready\":true")) throw std::runtime_error(cat("no sandbox ", name, ": ", process_.out(), process_.err()));
+    }
+    Neighbour(const Neighbour&) = delete;
+    ~Neighbour() { end(SIGTERM); }
+    [[nodiscard]] pid_t pid() const { return process_.pid(); }
+    void kill() { end(SIGKILL); }
+
+   private:
+    static Options named(const std::string& name, Options options) {
+        options.up = {"--name", name};
+        return options;
+    }
+    void end(int signal) {
+        if (std::exchange(ended_, true)) return;
+        process_.signal(signal);
+        process_.wait();
+    }
+    Process process_;
+    bool ended_ = false;
+};
+
 // A case with what must live as long as it.
 struct Prepared {
     std::unique_ptr<TempDir> place = std::make_unique<TempDir>();
     std::vector<std::unique_ptr<StandIn>> covered;
     std::optional<Process> helper;
+    std::unique_ptr<OwnHost> network;
+    std::unique_ptr<Neighbour> neighbour;
     Case what;
 };
 
@@ -472,14 +536,111 @@ process: {command: [/sandbox-probe, pid]}
     return p;
 }
 
+// ---- networks, each on a host of its own
+
+// Confined beside a bridge that another sandbox uses all the time, with addresses of both families and published ports of every sort.
+Prepared confined_case() {
+    Prepared p;
+    p.network = std::make_unique<OwnHost>();
+    constexpr const char* bridge = "bridge: {name: sweep0, subnet: 10.213.7.0/24, subnet6: 'fd00:213:7::/64'}";
+    p.neighbour = std::make_unique<Neighbour>("sweep-neighbour", cat("network: {mode: bridge, ", bridge, ", egress: deny}\n"));
+    p.what = {"sweep-confined",
+              in(cat(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+process: {command: [/sandbox-probe, pid]}
+network:
+  mode: bridge
+  )",
+                     bridge, R"(
+  ports: ["18080:80", "18053:53/udp", "0.0.0.0:18081-18082:81-82", "[::]:18083:83"]
+  dns: {servers: [10.213.7.1], search: [sweep.example]}
+  hosts: {db: 10.213.7.200}
+  egress: {default: deny, allow: ["10.213.7.1:53/udp"]}
+)"),
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {p.neighbour->pid()}};
+    p.what.only_host_steps = true;
+    return p;
+}
+
+// Alone on a bridge, which comes and goes with it, as does what lets the host pass packets on.
+Prepared bridge_case() {
+    Prepared p;
+    p.network = std::make_unique<OwnHost>();
+    p.what = {"sweep-bridge",
+              in(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+process: {command: [/sandbox-probe, pid]}
+network:
+  mode: bridge
+  bridge: {name: sweep0, subnet: 10.213.7.0/24, subnet6: 'fd00:213:7::/64'}
+  ports: ["18080:80"]
+)",
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {}};
+    p.what.only_network_steps = true;
+    return p;
+}
+
+// On a link of the host's, as which one end of a pair stands.
+Prepared macvlan_case() {
+    Prepared p;
+    p.network = std::make_unique<OwnHost>();
+    // Without addresses that the kernel gives by itself, a second later.
+    for (const Words& words : {Words{"ip", "link", "add", "sweep-uplink", "type", "veth", "peer", "name", "sweep-switch"},
+                               Words{"ip", "link", "set", "sweep-uplink", "addrgenmode", "none", "up"},
+                               Words{"ip", "link", "set", "sweep-switch", "addrgenmode", "none", "up"}})
+        if (!run(words).ok()) throw std::runtime_error("no link to be the uplink");
+    p.what = {"sweep-macvlan",
+              in(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+process: {command: [/sandbox-probe, pid]}
+network:
+  mode: macvlan
+  parent: sweep-uplink
+  interface: {ip: 10.213.8.5/24, gateway: 10.213.8.1}
+)",
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {}};
+    p.what.only_network_steps = true;
+    return p;
+}
+
+// In the network of a sandbox that runs.
+Prepared container_case() {
+    Prepared p;
+    p.network = std::make_unique<OwnHost>();
+    p.neighbour = std::make_unique<Neighbour>("sweep-neighbour", "network: {mode: none}\n");
+    p.what = {"sweep-container",
+              in(R"(version: 1
+rootfs: {path: @PROBE_TREE@}
+process: {command: [/sandbox-probe, pid]}
+network: {mode: container, of: sweep-neighbour}
+)",
+                 p.place->path()),
+              {},
+              {p.place->path(), probe_tree()},
+              {p.neighbour->pid()}};
+    p.what.only_network_steps = true;
+    return p;
+}
+
 struct NamedCase {
     const char* name;
     Prepared (*prepare)();
 };
 void PrintTo(const NamedCase& what, std::ostream* stream) { *stream << what.name; }
 
-constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},   {"host", host_case}, {"joined", joined_case},
-                                   {"shared", shared_case},   {"groups", groups_case}, {"user", user_case}};
+constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_case},        {"host", host_case},
+                                   {"joined", joined_case},   {"shared", shared_case},      {"groups", groups_case},
+                                   {"user", user_case},       {"confined", confined_case},  {"bridge", bridge_case},
+                                   {"macvlan", macvlan_case}, {"container", container_case}};
 
 template <class... Kinds>
 std::set<std::size_t> indices_of() {
@@ -586,5 +747,127 @@ TEST_P(RunningSandbox, dies_with_its_launcher) {
 
 INSTANTIATE_TEST_SUITE_P(Sweep, RunningSandbox, testing::ValuesIn(all_running),
                          [](const auto& which) { return std::string(which.param.name); });
+
+// ---- several on one bridge
+
+std::string on_bridge(const char* more) {
+    return cat("network: {mode: bridge, bridge: {name: sweep0, subnet: 10.213.7.0/24, subnet6: 'fd00:213:7::/64'}", more, "}\n");
+}
+
+void expect_gc() {
+    const Ended cleaned = sandbox_command({"gc"});
+    EXPECT_TRUE(cleaned.ok() && cleaned.err.empty()) << cleaned;
+}
+
+TEST(SweepOfABridge, leaves_it_to_who_is_still_on_it) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const OwnHost host;
+    const auto before = HostSnapshot::take();
+    Neighbour first("sweep-first", on_bridge(", egress: deny, ports: ['18080:80']"));
+    {
+        Neighbour second("sweep-second", on_bridge(""));
+        // Who made it dies.
+        first.kill();
+        EXPECT_EQ(wait_for_tree({second.pid()}, milliseconds(5000)), "");
+        expect_gc();
+        EXPECT_FALSE(exists("/run/sandbox/sweep-first"));
+        EXPECT_FALSE(ip_json({"link", "show", "dev", "sweep0"}).is_null());
+        EXPECT_EQ(read_text("/proc/sys/net/ipv4/ip_forward"), "1\n");
+        EXPECT_EQ(read_text("/proc/sys/net/ipv6/conf/all/forwarding"), "1\n");
+        second.kill();
+        EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
+        expect_gc();
+    }
+    EXPECT_EQ(differences_since(before), "");
+}
+
+TEST(SweepOfABridge, takes_back_what_several_dead_ones_shared) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const OwnHost host;
+    const auto before = HostSnapshot::take();
+    Neighbour first("sweep-first", on_bridge(", ports: ['0.0.0.0:18080:80']")), second("sweep-second", on_bridge(", egress: deny"));
+    first.kill();
+    second.kill();
+    EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
+    expect_gc();
+    EXPECT_EQ(differences_since(before), "");
+    // The same network again, with the same ports.
+    Neighbour third("sweep-first", on_bridge(", ports: ['0.0.0.0:18080:80', '[::]:18080:80']"));
+    third.kill();
+    EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
+    expect_gc();
+    EXPECT_EQ(differences_since(before), "");
+}
+
+// One that the administrator made keeps its own settings, and its addresses.
+TEST(SweepOfABridge, leaves_one_that_was_there) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const OwnHost host;
+    for (const Words& words : {Words{"ip", "link", "add", "sweep0", "type", "bridge"}, Words{"ip", "link", "set", "sweep0", "up"},
+                               Words{"ip", "address", "add", "10.213.7.9/24", "dev", "sweep0"},
+                               Words{"ip", "address", "add", "fd00:213:7::9/64", "dev", "sweep0", "nodad"}})
+        ASSERT_TRUE(run(words).ok());
+    set_sysctl("net/ipv4/ip_forward", "1");
+    const auto before = HostSnapshot::take();
+    Neighbour one("sweep-first", on_bridge(", egress: deny"));
+    one.kill();
+    EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
+    expect_gc();
+    EXPECT_EQ(differences_since(before), "");
+}
+
+// The launcher was in another network namespace than who cleans up after it.
+TEST(SweepOfABridge, is_taken_back_from_another_network) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const OwnHost host;
+    // The namespace lives on without the launcher.
+    Options options;
+    options.keep_input_open = true;
+    Process stays = Process::start({"cat"}, options);
+    stays.send("there\n");
+    ASSERT_TRUE(stays.expect("there\n"));
+    const auto before = HostSnapshot::take();
+    Neighbour one("sweep-first", on_bridge(", egress: deny, ports: ['18080:80']"));
+    one.kill();
+    EXPECT_EQ(wait_for_tree({stays.pid()}, milliseconds(5000)), "");
+    {
+        const OwnHost elsewhere;
+        const auto untouched = HostSnapshot::take({}).sections.at("network settings");
+        expect_gc();
+        EXPECT_EQ(HostSnapshot::take({}).sections.at("network settings"), untouched);
+    }
+    EXPECT_EQ(differences_since(before), "");
+}
+
+TEST(SweepOfABridge, needs_nothing_of_a_network_that_is_gone) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    const auto before = HostSnapshot::take();
+    {
+        const OwnHost host;
+        Neighbour one("sweep-first", on_bridge(", egress: deny, ports: ['18080:80']"));
+        one.kill();
+        EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
+    }
+    expect_gc();
+    EXPECT_EQ(differences_since(before), "");
+}
+
+// A table of the sandbox's name that is somebody else's stays, and holds nobody up.
+TEST(SweepOfABridge, leaves_another_ones_table) {
+    REQUIRE_OR_SKIP(is_root(), "needs root");
+    REQUIRE_OR_SKIP(command_exists("nft"), "needs nft");
+    const OwnHost host;
+    ASSERT_TRUE(run({"nft", "add", "table", "inet", "sandbox-sweep-first"}).ok());
+    const auto before = HostSnapshot::take();
+    const auto began = steady_clock::now();
+    Options options;
+    options.up = {"--name", "sweep-first"};
+    const Ended refused = run_sandbox(cat("version: 1\nrootfs: {path: @PROBE_TREE@}\n", on_bridge("")), {"/sandbox-probe", "pid"}, options);
+    EXPECT_EQ(refused.code, 125) << refused;
+    EXPECT_EQ(refused.err.find("could not be taken back"), std::string::npos) << refused;
+    EXPECT_NE(refused.err.find("sandbox-sweep-first"), std::string::npos) << refused;
+    EXPECT_LT(steady_clock::now() - began, milliseconds(3000));
+    EXPECT_EQ(differences_since(before), "");
+}
 
 }  // namespace

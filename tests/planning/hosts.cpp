@@ -1,5 +1,6 @@
 #include "planning/hosts.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -64,6 +65,17 @@ HostFacts host_facts(const std::string& folder, const std::string& host, const F
     if (found == known.end()) found = known.emplace(host, read_facts(cat(folder, "/", host, ".json"))).first;
     HostFacts facts = found->second;
     if (!needs.passwd) facts.passwd = facts.group = {};
+    // What nobody asks for is not looked at (host/probe.h).
+    if (!needs.network) {
+        facts.interfaces.clear();
+        facts.routes.clear();
+        facts.network_known = facts.nftables = facts.ipv6 = facts.net_admin = false;
+        facts.nftables_error = 0;
+    }
+    std::erase_if(facts.link_kinds,
+                  [&needs](const auto& kind) { return std::ranges::find(needs.link_kinds, kind.first) == needs.link_kinds.end(); });
+    if (!needs.names) facts.resolver = {};
+    if (!needs.sandboxes) facts.sandboxes.clear();
     for (const std::string& path : needs.paths) facts.paths.emplace(path, made_up(path, kind_by_name(path)));
     for (const std::string& path : needs.disk_paths)
         facts.disks.emplace(

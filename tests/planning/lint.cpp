@@ -35,7 +35,10 @@ struct Use {
         if (s.slot != no_slot) needs = {s.slot};  // else it is looked up by its path
         lasting = true;
     }
-    void operator()(const step::HostFilesystem& s) { fills = {s.slot}; }
+    void operator()(const step::HostFilesystem& s) {
+        fills = {s.slot};
+        need(s.network);
+    }
     void operator()(const step::BuildDev& s) { fills = {s.slot}; }
     void operator()(const step::RawTerminal&) { lasting = true; }
     void operator()(const step::Spawn& s) {
@@ -103,6 +106,17 @@ struct Use {
     }
     void operator()(const step::OpenProcess& s) { fills.push_back(s.slot); }
     void operator()(const step::OpenGroup& s) { fills.push_back(s.slot); }
+    void operator()(const step::HoldPorts&) {}
+    void operator()(const step::ShareBridge&) { lasting = true; }
+    void operator()(const step::LeaseAddresses&) {}
+    void operator()(const step::ForwardPackets&) { lasting = true; }
+    void operator()(const step::WriteNames&) {}
+    void operator()(const step::OpenNetwork& s) { fills = {s.slot}; }
+    void operator()(const step::MakeTable&) { lasting = true; }
+    void operator()(const step::MakeVeth&) { lasting = true; }
+    void operator()(const step::MakeStacked&) {}
+    void operator()(const step::ConfigureInterface&) {}
+    void operator()(const step::ForwardPorts&) {}
     void operator()(const step::WriteIdMap&) {}
     void operator()(const step::TuneProcess&) {}
     void operator()(const step::SetPropagation&) {}
@@ -246,8 +260,9 @@ class Linter {
         if (session) {
             exactly_once<step::OpenProcess>("sandbox.open");
             before<step::OpenProcess, step::Spawn>("opening the sandbox", "the clone");
-        } else if (plan_.steps.empty() || !std::holds_alternative<step::CreateState>(plan_.steps.front().action))
-            problem("the state folder is not the first thing");
+        } else {
+            check_first();
+        }
         if (plan_.steps.empty() || !std::holds_alternative<step::Execute>(plan_.steps.back().action)) problem("exec is not the last thing");
         before<step::JoinGroups, step::WorkAs>("entering the groups", "working as another user");
         before<step::JoinGroups, step::OwnCgroupNamespace>("entering the groups", "the cgroup namespace");
@@ -283,10 +298,62 @@ class Linter {
         before<step::BecomeUser, step::DieWithParent>("ids", "parent-death");
         before<step::SetCapabilities, step::NoNewPrivileges>("capabilities", "no-new-privs");
         before<step::NoNewPrivileges, step::InstallSeccomp>("no-new-privs", "seccomp");
+        check_network();
         const auto filters = all<step::InstallSeccomp>();
         if (filters.size() > 1 || (filters.size() == 1 && filters.front() + 2 != plan_.steps.size()))
             problem("seccomp is not the last thing before exec");
         if (all<step::AttachRoot>().size() != all<step::Pivot>().size()) problem("a root is mounted and not entered, or the reverse");
+    }
+
+    // Nothing is there yet when a port turns out to be another's.
+    void check_first() {
+        const std::size_t state = plan_.steps.empty() || !std::holds_alternative<step::HoldPorts>(plan_.steps.front().action) ? 0 : 1;
+        if (plan_.steps.size() <= state || !std::holds_alternative<step::CreateState>(plan_.steps[state].action))
+            problem("the state folder is not the first thing, or behind the ports");
+        if (all<step::HoldPorts>().size() != state) problem("the ports are not held first of all");
+    }
+
+    void check_network() {
+        before<step::CreateState, step::ShareBridge>("the state folder", "the bridge");
+        before<step::ShareBridge, step::LeaseAddresses>("the bridge", "the lease of addresses");
+        before<step::LeaseAddresses, step::WriteNames>("the lease of addresses", "the names");
+        before<step::WriteNames, step::Spawn>("the names", "the clone");
+        before<step::ForwardPackets, step::Spawn>("passing packets on", "the clone");
+        before<step::OpenNetwork, step::Spawn>("opening another's network", "the clone");
+        before<step::Spawn, step::MakeTable>("the clone", "the table");
+        before<step::Spawn, step::MakeVeth>("the clone", "the link");
+        before<step::Spawn, step::MakeStacked>("the clone", "the link");
+        before<step::MakeTable, step::MakeVeth>("the table", "the link");
+        before<step::MakeVeth, step::ConfigureInterface>("the link", "its addresses");
+        before<step::MakeStacked, step::ConfigureInterface>("the link", "its addresses");
+        before<step::ConfigureInterface, step::ForwardPorts>("addresses", "the process for ports");
+        before<step::ForwardPorts, step::Release>("the process for ports", "release");
+        if (all<step::HoldPorts>().size() != all<step::ForwardPorts>().size()) problem("ports are held and lead nowhere, or the reverse");
+        if (all<step::MakeVeth>().size() + all<step::MakeStacked>().size() != all<step::ConfigureInterface>().size())
+            problem("a link without addresses, or the reverse");
+        if (all<step::MakeVeth>().size() != all<step::ShareBridge>().size()) problem("a pair without a bridge, or the reverse");
+        check_filter();
+    }
+
+    // Who is confined has a link beside the bridge, rules before there is a link, and a host that passes its packets on.
+    void check_filter() {
+        bool confined = false, sends = false, routed = false, hairpin = false, configured = false;
+        for (const Step& step : plan_.steps) {
+            if (const auto* table = std::get_if<step::MakeTable>(&step.action)) {
+                confined = table->confined;
+                sends = !table->ports.empty();
+                if (!table->confined && !table->allow.empty()) problem("rules that nobody keeps");
+                if (!table->confined && !table->nat && table->ports.empty()) problem("a table without rules");
+            }
+            if (const auto* veth = std::get_if<step::MakeVeth>(&step.action)) {
+                routed = veth->routed;
+                hairpin = veth->hairpin;
+            }
+            if (const auto* inside = std::get_if<step::ConfigureInterface>(&step.action)) configured = inside->routed;
+        }
+        if (confined != routed || routed != configured) problem("confined, and a port of the bridge, or the reverse");
+        if (sends != hairpin) problem("ports that are sent on, and no way back to oneself, or the reverse");
+        if (!all<step::MakeTable>().empty() && all<step::ForwardPackets>().empty()) problem("a table, and nothing is passed on");
     }
 
     // A mirror shows clones of what was mounted before it: the mounts themselves are out of sight then, and making one

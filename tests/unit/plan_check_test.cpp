@@ -2,6 +2,7 @@
 // and which ids it has.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 
@@ -123,6 +124,130 @@ const Case cases[] = {
 };
 // clang-format on
 
+InterfaceFact& link(HostFacts& f, const char* name) {
+    const auto found = std::ranges::find(f.interfaces, name, &InterfaceFact::name);
+    return found == f.interfaces.end() ? f.interfaces.emplace_back(InterfaceFact{name, "", true, 99, "", {}}) : *found;
+}
+
+Change has(const char* name, const char* kind, const char* address, bool up = true) {
+    return [=](HostFacts& f) {
+        InterfaceFact& it = link(f, name);
+        it.kind = kind;
+        it.up = up;
+        if (*address) it.addresses = {*parse_ip_network(address)};
+    };
+}
+
+Change lacks(std::vector<std::string> kinds) {
+    return [=](HostFacts& f) {
+        for (const std::string& kind : kinds) f.link_kinds[kind] = false;
+    };
+}
+
+Change route(const char* to, const char* by) {
+    return [=](HostFacts& f) { f.routes.push_back({*parse_ip_network(to), by}); };
+}
+
+Change no_filter(int error = EOPNOTSUPP) {
+    return [=](HostFacts& f) {
+        f.nftables = false;
+        f.nftables_error = error;
+    };
+}
+
+Change busy(std::vector<std::pair<const char*, std::uint16_t>> sockets, int error = EADDRINUSE, const char* holder = "", bool udp = false) {
+    return [=](HostFacts& f) {
+        for (const auto& [address, port] : sockets) f.busy_ports.push_back({*parse_ip(address), port, udp, error, holder});
+    };
+}
+
+Change other(const char* name, const char* network, const char* address) {
+    return [=](HostFacts& f) { f.sandboxes.push_back({name, network, true, 7, 7, "", {*parse_ip(address)}, {}}); };
+}
+
+void asks_itself(HostFacts& f) {
+    f.resolver = {};
+    f.resolver.stub = "127.0.0.53";
+}
+
+const char* modern = "root-v2";
+
+// root: "db" runs on sandbox0 with 10.88.0.2, and there is no IPv6; modern: no sandbox, eth0 with 192.168.1.10, eth1 switched off.
+// clang-format off
+const Case network_cases[] = {
+    {"bridge", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", ""},
+    {"bridge_with_others_on_it", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", ""},
+    {"bridge_by_a_user", user, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0560 network.mode", [](HostFacts&) {}, "CAP_NET_ADMIN"},
+    {"macvlan_by_a_user", user, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eth0, interface: {ip: null}}\n", "3:17 E0560 network.mode"},
+    {"no_network_by_a_user", user, "rootfs: {host: ro}\nnetwork: {mode: none}\n", ""},
+    {"bridge_is_no_bridge", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {name: eth0}}\n", "3:40 E0561 network.bridge.name", [](HostFacts&) {}, "an ordinary interface"},
+    {"usual_bridge_is_no_bridge", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0561 network.bridge.name", has("sandbox0", "dummy", ""), "is a dummy link, not a bridge"},
+    {"no_bridge", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {create: false}}\n", "3:17 E0562 network.bridge.name", [](HostFacts&) {}, "create: true"},
+    {"bridge_is_down", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0562 network.bridge.name", has("sandbox0", "bridge", "10.88.0.1/24", false), "ip link set sandbox0 up"},
+    {"bridge_is_found", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {create: false}}\n", "", has("sandbox0", "bridge", "10.88.0.7/24")},
+    {"overlaps_a_link", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet: 192.168.0.0/16}}\n", "3:42 E0563 network.bridge.subnet", [](HostFacts&) {}, "192.168.0.0/16 overlaps 192.168.1.0/24 of eth0"},
+    {"usual_subnet_overlaps_a_link", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0563 network.bridge.subnet", has("eth1", "", "10.88.5.1/16"), "overlaps 10.88.0.0/16 of eth1"},
+    {"overlaps_another_bridge", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {name: sandbox5}}\n", "3:17 E0563 network.bridge.subnet", [](HostFacts&) {}, "of the bridge sandbox0"},
+    {"overlaps_v6", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet6: '2001:db8:1::/64'}}\n", "3:43 E0563 network.bridge.subnet6", [](HostFacts&) {}, "of eth0"},
+    {"overlaps_a_route", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0563 network.bridge.subnet", route("10.0.0.0/8", "tun0"), "overlaps 10.0.0.0/8, which is reached by tun0"},
+    {"default_route_in_two_halves", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "", [](HostFacts& f) { route("0.0.0.0/1", "tun0")(f); route("128.0.0.0/1", "tun0")(f); }},
+    {"routes_to_confined_sandboxes", root, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "", [](HostFacts& f) { route("10.88.0.2/32", "sb5e1f00aa11")(f); has("sb5e1f00aa11", "veth", "10.88.0.1/32")(f); }},
+    {"bridge_of_another_subnet", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet: 10.77.0.0/24}}\n", "3:42 E0564 network.bridge.subnet", [](HostFacts&) {}, "say subnet: 10.88.0.0/24"},
+    {"bridge_of_another_size", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0564 network.bridge.subnet", has("sandbox0", "bridge", "10.88.0.1/16"), "is there already, with 10.88.0.0/16"},
+    {"bridge_without_v6", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet6: 'fd00:88::/64'}}\n", "3:43 E0564 network.bridge.subnet6", [](HostFacts& f) { f.ipv6 = true; }, "leave subnet6 out"},
+    {"found_bridge_is_no_gateway", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0564 network.bridge.subnet", has("sandbox0", "bridge", "10.1.0.1/24"), "ip address add 10.88.0.1/24 dev sandbox0"},
+    {"found_bridge_has_another_gateway", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {gateway: 10.88.0.9}}\n", "", has("sandbox0", "bridge", "")},
+    {"no_parent", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eht0, interface: {ip: null}}\n", "3:34 E0565 network.parent", [](HostFacts&) {}, "did you mean 'eth0'?"},
+    {"no_parent_at_all_like_it", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: wlp3s0, interface: {ip: null}}\n", "3:34 E0565 network.parent", [](HostFacts&) {}, "ip link"},
+    {"parent_is_down", modern, "rootfs: {host: ro}\nnetwork: {mode: ipvlan, parent: eth1, interface: {ip: null}}\n", "3:33 E0565 network.parent", [](HostFacts&) {}, "ip link set eth1 up"},
+    {"address_of_the_host", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {ip: 10.88.0.9}}\n", "3:41 E0566 network.interface.ip", has("sandbox0", "bridge", "10.88.0.9/24"), "the host itself (sandbox0)"},
+    {"address_of_a_sandbox", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {ip: 10.88.0.2}}\n", "3:41 E0566 network.interface.ip", [](HostFacts&) {}, "by sandbox 'db'"},
+    {"address_of_a_stopped_sandbox", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {ip: 10.88.0.3}}\n", ""},
+    {"address_of_its_own", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {ip: 10.88.0.2}}\n", "", [](HostFacts& f) { f.sandboxes[0].name = "p"; }},
+    {"macvlan_address_of_the_host", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eth0, interface: {ip: 192.168.1.10/24}}\n", "3:56 E0566 network.interface.ip"},
+    {"macvlan_address_of_a_sandbox", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eth0, interface: {ip: 192.168.1.40/24}}\n", "3:56 E0566 network.interface.ip", other("lan", "ipvlan", "192.168.1.40"), "by sandbox 'lan'"},
+    {"macvlan_address_of_a_sandbox_elsewhere", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eth0, interface: {ip: 192.168.1.40/24}}\n", "", other("far", "bridge", "192.168.1.40")},
+    {"port_in_use", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", "3:33 E0567 network.ports[0]", busy({{"127.0.0.1", 8080}, {"::1", 8080}}, EADDRINUSE, "nginx (process 7)"), "127.0.0.1:8080/tcp is in use by nginx (process 7) (and [::1]:8080/tcp)\npublish it as another port of the host, or stop what has it"},
+    {"port_in_use_v6_alone", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", "3:33 E0567 network.ports[0]", busy({{"::1", 8080}}), "[::1]:8080/tcp is in use\npublish it as another port of the host, or stop what has it, or write 127.0.0.1 before it"},
+    {"port_in_use_v4_alone", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", "3:33 E0567 network.ports[0]", busy({{"127.0.0.1", 8080}}), "write [::1] before it"},
+    {"port_without_v6", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", "", busy({{"::1", 8080}}, EADDRNOTAVAIL)},
+    {"port_of_another_protocol", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80']}\n", "", busy({{"127.0.0.1", 8080}}, EADDRINUSE, "", true)},
+    {"port_of_a_sandbox", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['5432']}\n", "3:33 E0567 network.ports[0]", busy({{"127.0.0.1", 5432}}, EADDRINUSE, "sandbox (process 9)"), "by sandbox 'db'"},
+    {"port_of_a_sandbox_on_all_addresses", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['0.0.0.0:5432:1']}\n", "3:33 E0567 network.ports[0]", busy({{"0.0.0.0", 5432}}), "by sandbox 'db'"},
+    {"ports_in_a_row", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['127.0.0.1:8000-8010:80-90']}\n", "3:33 E0567 network.ports[0]", busy({{"127.0.0.1", 8001}, {"127.0.0.1", 8004}, {"127.0.0.1", 8010}}), "127.0.0.1:8001/tcp is in use (and 2 more)"},
+    {"two_ports", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['8080:80', '8081:81']}\n", "3:33 E0567 network.ports[0]|3:44 E0567 network.ports[1]", busy({{"127.0.0.1", 8080}, {"127.0.0.1", 8081}, {"::1", 8080}, {"::1", 8081}})},
+    {"port_of_an_address_elsewhere", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['192.0.2.1:80:80']}\n", "3:33 E0567 network.ports[0]", busy({{"192.0.2.1", 80}}, EADDRNOTAVAIL), "does not have this address"},
+    {"port_of_root", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['127.0.0.1:80:80']}\n", "3:33 E0567 network.ports[0]", busy({{"127.0.0.1", 80}}, EACCES), "CAP_NET_BIND_SERVICE"},
+    {"port_of_a_family_that_is_not_there", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, ports: ['[::]:80:80']}\n", "3:33 E0567 network.ports[0]", busy({{"::", 80}}, EAFNOSUPPORT), "address family not supported"},
+    {"no_nftables", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0568 network.mode", no_filter(), "operation not supported"},
+    {"no_nftables_needed", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {nat: false}, ports: ['8080:80', '[::]:81:81']}\n", "", no_filter()},
+    {"no_nftables_for_ports", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {nat: false}, ports: ['0.0.0.0:8080:80']}\n", "3:17 E0568 network.mode", no_filter(), "ports on loopback alone"},
+    {"no_nftables_for_egress", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {nat: false}, egress: deny}\n", "3:17 E0568 network.mode", no_filter(EPERM)},
+    {"no_veth", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0569 network.mode", lacks({"veth"}), "this kernel has no veth links (CONFIG_VETH)"},
+    {"no_veth_and_no_bridge", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0569 network.mode", lacks({"veth", "bridge"}), "no veth and no bridge links (CONFIG_VETH, CONFIG_BRIDGE)"},
+    {"no_macvlan", modern, "rootfs: {host: ro}\nnetwork: {mode: macvlan, parent: eth0, interface: {ip: null}}\n", "3:17 E0569 network.mode", lacks({"macvlan"}), "use mode bridge, or"},
+    {"no_ipvlan", modern, "rootfs: {host: ro}\nnetwork: {mode: ipvlan, parent: eth0, interface: {ip: null}}\n", "3:17 E0569 network.mode", lacks({"ipvlan"}), "modprobe -a ipvlan"},
+    {"no_such_owner", modern, "rootfs: {host: ro}\nnetwork: {mode: container, of: db}\n", "3:32 E0570 network.of", [](HostFacts&) {}, "start it first"},
+    {"owner_of_another_name", root, "rootfs: {host: ro}\nnetwork: {mode: container, of: idel}\n", "3:32 E0570 network.of", [](HostFacts&) {}, "did you mean 'idle'?"},
+    {"owner_that_does_not_run", root, "rootfs: {host: ro}\nnetwork: {mode: container, of: idle}\n", "3:32 E0570 network.of", [](HostFacts&) {}, "sandbox start idle"},
+    {"owner_of_nothing", root, "rootfs: {host: ro}\nnetwork: {mode: container, of: plain}\n", "3:32 E0570 network.of", [](HostFacts&) {}, "say mode: host here as well"},
+    {"owner", root, "rootfs: {host: ro}\nnetwork: {mode: container, of: db}\n", ""},
+    {"gateway_past_the_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {gateway: 10.88.0.9}, egress: deny}\n", "3:46 E0571 network.interface.gateway", [](HostFacts&) {}, "egress: allow"},
+    {"v6_gateway_past_the_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet6: 'fd00:88::/64'}, interface: {gateway: 'fe80::1'}, egress: deny}\n", "3:81 E0571 network.interface.gateway"},
+    {"route_past_the_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {routes: ['10.0.0.0/8 via 10.88.0.9']}, egress: deny}\n", "3:46 E0571 network.interface.routes[0]", [](HostFacts&) {}, "leave it out"},
+    {"route_on_the_link_of_the_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {routes: ['10.0.0.0/8']}, egress: deny}\n", "3:46 E0571 network.interface.routes[0]", [](HostFacts&) {}, "nothing else is on the link"},
+    {"gateway_of_the_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {gateway: 10.88.0.1, routes: ['10.0.0.0/8 via 10.88.0.1']}, egress: deny}\n", ""},
+    {"gateway_without_rules", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, interface: {gateway: 10.88.0.9}}\n", ""},
+    {"no_v6", root, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet6: 'fd00:88::/64'}}\n", "3:43 E0572 network.bridge.subnet6", [](HostFacts&) {}, "disable_ipv6=0"},
+    {"no_name_server", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge}\n", "3:17 E0573 network.dns", asks_itself, "the host asks only 127.0.0.53"},
+    {"no_name_server_wanted", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, dns: {servers: []}}\n", "", asks_itself},
+    {"name_server_of_the_hosts_network", modern, "rootfs: {path: /srv/r}\nnetwork: {mode: host}\n", "", asks_itself},
+    {"name_server_without_a_network", modern, "rootfs: {path: /srv/r}\nnetwork: {hosts: {a: 192.0.2.1}}\n", "", asks_itself},
+    {"several_at_once", modern, "rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {subnet: 192.168.1.0/24}, ports: ['8080:80']}\n", "3:17 E0569 network.mode|3:42 E0563 network.bridge.subnet|3:67 E0567 network.ports[0]",
+     [](HostFacts& f) { lacks({"veth"})(f); busy({{"127.0.0.1", 8080}})(f); }},
+};
+// clang-format on
+
 class HostCheck : public testing::TestWithParam<Case> {};
 
 TEST_P(HostCheck, FindsTheMistakes) {
@@ -147,6 +272,44 @@ TEST_P(HostCheck, FindsTheMistakes) {
 
 std::string name_of(const testing::TestParamInfo<Case>& test) { return test.param.name; }
 INSTANTIATE_TEST_SUITE_P(Plans, HostCheck, testing::ValuesIn(cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Networks, HostCheck, testing::ValuesIn(network_cases), name_of);
+
+TEST(HostCheckNetwork, ASandboxWithoutANameServerIsNoMistake) {
+    const Loaded loaded = load("rootfs: {host: ro}\nnetwork: {mode: bridge}\n");
+    HostFacts facts = facts_of(modern, loaded.profile);
+    asks_itself(facts);
+    EXPECT_FALSE(has_errors(check_against_host(loaded.profile, facts)));
+    EXPECT_THAT(plan_to_text(make_plan(loaded.profile, facts, {}), loaded.sources), testing::HasSubstr("with no name server"));
+}
+
+TEST(HostCheckNetwork, AsksTheHostsOwnServerInTheHostsNetwork) {
+    const Loaded loaded = load("rootfs: {path: /srv/r}\nnetwork: {mode: host}\n");
+    const Plan plan = make_plan(loaded.profile, facts_of(modern, loaded.profile), {});
+    EXPECT_THAT(plan_to_text(plan, loaded.sources), testing::HasSubstr("with the name server 127.0.0.53 of the host"));
+}
+
+// The address of a bridge that was found is the gateway, whichever it is.
+TEST(HostCheckNetwork, AFoundBridgeIsTheGateway) {
+    const Loaded loaded = load("rootfs: {host: ro}\nnetwork: {mode: bridge, bridge: {create: false}}\n");
+    HostFacts facts = facts_of(modern, loaded.profile);
+    has("sandbox0", "bridge", "10.88.0.7/24")(facts);
+    EXPECT_THAT(plan_to_text(make_plan(loaded.profile, facts, {}), loaded.sources), testing::HasSubstr("gateway 10.88.0.7"));
+}
+
+std::string notes_of(const std::string& egress) {
+    const Loaded loaded = load(cat("rootfs: {host: ro}\nnetwork: {mode: bridge, dns: {servers: [192.0.2.53]}, egress: ", egress, "}\n"));
+    return join(make_plan(loaded.profile, facts_of(modern, loaded.profile), {}).notes, "\n");
+}
+
+TEST(HostCheckNetwork, SaysWhenNoNameServerMayBeAsked) {
+    const auto said = testing::HasSubstr("lets a name server (port 53) be reached");
+    EXPECT_THAT(notes_of("deny"), said);
+    EXPECT_THAT(notes_of("{default: deny, allow: ['192.0.2.54:53']}"), said);
+    EXPECT_THAT(notes_of("{default: deny, allow: ['192.0.2.53:53/tcp']}"), said);
+    for (const char* allow : {"192.0.2.53", "192.0.2.0/24:53/udp", "0.0.0.0/0:50-60", "192.0.2.53:53"})
+        EXPECT_THAT(notes_of(cat("{default: deny, allow: ['", allow, "']}")), testing::Not(said)) << allow;
+    EXPECT_THAT(notes_of("allow"), testing::Not(said));
+}
 
 TEST(HostCheckGroups, ThoseThatComeWithTheUserAreLeftOutWhereTheyAreNotMapped) {
     const Loaded loaded = load("rootfs: {host: ro}\nid_map: caller\nprocess: {user: joe, command: [x]}\n");

@@ -48,7 +48,13 @@ std::vector<fs::path> profiles() {
 }
 
 const CallerContext& caller() {
-    static const CallerContext context{{"TERM=xterm-256color", "LANG=C.UTF-8", "SECRET=1"}, {true, true, true}};
+    static const CallerContext context = [] {
+        CallerContext c;
+        c.environment = {"TERM=xterm-256color", "LANG=C.UTF-8", "SECRET=1"};
+        std::ranges::fill(c.terminal, true);
+        c.state_folder = "/run/sandbox";
+        return c;
+    }();
     return context;
 }
 

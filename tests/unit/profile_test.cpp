@@ -153,6 +153,39 @@ TEST(Profile, OneKeyImpliesAnother) {
     EXPECT_EQ(*load_good(with_base("namespaces: {uts: host}\n")).hostname, "");
 }
 
+TEST(Profile, ANetworkIsCompleteAfterReading) {
+    const Profile profile = load_good(
+        with_base("network: {mode: bridge, bridge: {subnet6: \"fd00:88::/64\"}, interface: {ip: 10.88.0.10}, "
+                  "ports: [\"8000-8010:9000-9010/udp\", {port: 80}], egress: {default: deny, allow: [\"[fd00::/8]:443\", 1.2.3.4]}}\n"));
+    const Network& network = profile.network;
+    EXPECT_EQ(to_text(network.interface.ip.address), "10.88.0.10/24");
+    EXPECT_EQ(*network.interface.ip6.mode, AddressMode::automatic);
+    ASSERT_EQ(network.ports.size(), 2U);
+    EXPECT_EQ(network.ports[0].host_port, 8000U);
+    EXPECT_EQ(network.ports[0].port, 9000U);
+    EXPECT_EQ(network.ports[0].count, 11U);
+    EXPECT_EQ(network.ports[0].protocol, Protocol::udp);
+    EXPECT_EQ(network.ports[1].host_port, 80U);
+    EXPECT_EQ(network.ports[1].host_ip, std::nullopt);
+    ASSERT_EQ(network.egress.allow.size(), 2U);
+    EXPECT_EQ(to_text(network.egress.allow[0].to), "fd00::/8");
+    EXPECT_EQ(network.egress.allow[0].protocol, std::nullopt);
+    EXPECT_EQ(network.egress.allow[0].last_port, 443U);
+    EXPECT_EQ(to_text(network.egress.allow[1].to), "1.2.3.4/32");
+    EXPECT_EQ(network.egress.allow[1].first_port, 0U);
+    EXPECT_EQ(**load_good(with_base("network: {mode: ipvlan, parent: eth0, interface: {ip: null}}\n")).network.submode, Submode::l2);
+}
+
+TEST(Profile, ModesOfTheNetworkThatMakeOne) {
+    for (const NetworkMode mode : {NetworkMode::none, NetworkMode::host, NetworkMode::bridge, NetworkMode::container, NetworkMode::macvlan,
+                                   NetworkMode::ipvlan, NetworkMode::path}) {
+        Network network;
+        network.mode = mode;
+        const std::string_view name = mode_name(mode);
+        EXPECT_EQ(network.is_own(), name != "host" && name != "container" && name != "path") << name;
+    }
+}
+
 TEST(Profile, NumbersOfEverySpelling) {
     const Profile profile = load_good(
         "version: 1\nrootfs: {host: ro}\nprocess: {command: [a], nice: 0o17, oom_score_adj: \"${UID}\", umask: 077}\n"
