@@ -46,7 +46,7 @@ class NetworkEgress : public OwnNetwork {
         ip_words("link set eth0 up");
     }
     void TearDown() override {
-        if (host) {
+        if (outside) {
             // Nothing stays: the links go with the networks inside, which the kernel takes apart in its own time.
             EXPECT_TRUE(soon([] {
                 return names_of_links() == std::vector<std::string>{"lo", "out0"};

@@ -33,7 +33,7 @@ class NetworkModes : public OwnNetwork {
         ip_words("link set eth0 up");
     }
     void TearDown() override {
-        if (host) {
+        if (outside) {
             EXPECT_TRUE(soon([] {
                 return names_of_links() == std::vector<std::string>{"lo", "lan0"};
             })) << ::testing::PrintToString(names_of_links());
