@@ -163,8 +163,8 @@ namespace {
 bool is_shared(const std::string& name) {
     auto all = all_sandboxes();
     return all && std::ranges::any_of(*all, [&name](const Found& other) {
-        return other.alive && other.status.network_details && other.status.network_details->of == name;
-    });
+               return other.alive && other.status.network_details && other.status.network_details->of == name;
+           });
 }
 
 // By its own supervisor, which goes back into the same network. Returns when the command runs again.

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "exec/control.h"
-#include "exec/log.h"
 #include "base/fd.h"
 #include "base/ip.h"
+#include "exec/control.h"
+#include "exec/log.h"
 #include "plan/plan.h"
 #include "state/directory.h"
 #include "state/status.h"
@@ -38,9 +38,9 @@ class Presence {
     void close_folder();
 
     SandboxStatus status;
-    std::vector<IpAddress> addresses;          // of an earlier run: a restart asks for the same
-    std::optional<KeptNetwork> kept_network;   // over a restart
-    bool stop_asked = false;    // no restart
+    std::vector<IpAddress> addresses;         // of an earlier run: a restart asks for the same
+    std::optional<KeptNetwork> kept_network;  // over a restart
+    bool stop_asked = false;                  // no restart
     bool restart_asked = false;
     bool remove_asked = false;  // down
     bool silent = false;        // a session in a sandbox: its begin and end are no events of the sandbox

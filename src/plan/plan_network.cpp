@@ -248,8 +248,7 @@ void make_veth(Context& c) {
     step::MakeVeth s{*n.bridge.name, *n.interface.name, mac_of(n.interface), mtu_of(n.interface), routed, sends_on(c.profile)};
     std::string text = cat("make a veth pair: ", s.name, " inside", looks(n.interface), ", sb<id> on the host, ",
                            routed ? cat("routed beside ", s.bridge) : cat("a port of ", s.bridge));
-    c.clone.push_back(
-        host_step("net.veth", known(n.interface.at, c), std::move(text), "switch it off, then remove it", std::move(s)));
+    c.clone.push_back(host_step("net.veth", known(n.interface.at, c), std::move(text), "switch it off, then remove it", std::move(s)));
 }
 
 void make_stacked(Context& c) {

@@ -11,8 +11,8 @@
 #include <csignal>
 
 #include "base/text.h"
-#include "state/journal.h"
 #include "state/address_pool.h"
+#include "state/journal.h"
 #include "state/shared_file.h"
 #include "state_testing.h"
 
