@@ -314,7 +314,7 @@ void forward_ports(Context& c) {
     const std::vector<PortSocket> sockets = port_sockets(c.profile, c.facts.ipv6);
     if (sockets.empty()) return;
     c.clone.push_back(host_step("ports.forward", c.profile.network.ports.front().at,
-                                cat("start a process that carries inside what comes to ", shown_ports(c)), {},
+                                cat("start a process that carries inside what comes to ", shown_ports(c)), "end it",
                                 step::ForwardPorts{sockets}));
 }
 

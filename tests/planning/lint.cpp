@@ -116,7 +116,7 @@ struct Use {
     void operator()(const step::MakeVeth&) { lasting = true; }
     void operator()(const step::MakeStacked&) {}
     void operator()(const step::ConfigureInterface&) {}
-    void operator()(const step::ForwardPorts&) {}
+    void operator()(const step::ForwardPorts&) { lasting = true; }
     void operator()(const step::WriteIdMap&) {}
     void operator()(const step::TuneProcess&) {}
     void operator()(const step::SetPropagation&) {}
