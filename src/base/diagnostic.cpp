@@ -61,6 +61,7 @@ std::string render(const Diagnostic& d, const Sources& sources, bool colour) {
     if (!d.key.empty()) out += cat(printable(d.key), ": ");
     out += cat(printable(d.message), "\n");
     if (d.at.known()) out += excerpt(d, sources, style);
+    for (const std::string& way : sources.describe_way(d.at.source)) out += cat("  ", printable(way), "\n");
     if (!d.hint.empty()) out += cat("  ", style.strong, "hint:", style.off, " ", printable(d.hint), "\n");
     return out;
 }

@@ -30,7 +30,9 @@ using Diagnostics = std::vector<Diagnostic>;
 //   web.yaml:31:7: error[E0203]: resources.memmory: unknown key
 //      31 |   memmory: {max: 1}
 //         |   ^~~~~~~
+//     extended by site.yaml:3:11
 //     hint: did you mean 'memory'?
+// The line "extended by" says how a source came in that the user did not name.
 [[nodiscard]] std::string render(const Diagnostic& diagnostic, const Sources& sources, bool colour);
 
 }  // namespace sandbox

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,13 +39,19 @@ struct At {
 // The texts that positions point into. Owns names and texts; indices stay valid as sources are added.
 class Sources {
    public:
-    // Returns the index to put into Position::source.
-    std::uint32_t add(std::string name, std::string text);
+    // Returns the index to put into Position::source. `via` is what brought it in: the place that names it, or, with line
+    // 0, the source that it changes.
+    std::uint32_t add(std::string name, std::string text, std::optional<Position> via = {});
+    [[nodiscard]] std::size_t count() const { return sources_.size(); }
     // Name of a source as the user gave it; empty for an unknown index.
     [[nodiscard]] std::string_view name(std::uint32_t source) const;
     [[nodiscard]] std::string_view text(std::uint32_t source) const;
     // The line (from 1) without its end; empty when there is no such line.
     [[nodiscard]] std::string_view line(std::uint32_t source, std::uint32_t line) const;
+    // Nothing for a source that came by itself.
+    [[nodiscard]] std::optional<Position> via(std::uint32_t source) const;
+    // How a source came in, the nearest first: "extended by web.yaml:3:11", "a drop-in of web.yaml".
+    [[nodiscard]] std::vector<std::string> describe_way(std::uint32_t source) const;
     // "web.yaml:31:7", or the empty string for a position that is not known.
     [[nodiscard]] std::string describe(Position at) const;
 
@@ -52,6 +59,7 @@ class Sources {
     struct Source {
         std::string name;
         std::string text;
+        std::optional<Position> via;
         std::vector<std::size_t> lines;  // where each begins
     };
     std::vector<Source> sources_;

@@ -279,6 +279,20 @@ bool valid_utf8(std::string_view text) {
     return true;
 }
 
+std::string clean_path(std::string_view path) {
+    std::vector<std::string_view> parts;
+    for (const std::string_view part : split(path, '/')) {
+        if (part.empty() || part == ".") continue;
+        if (part != "..")
+            parts.push_back(part);
+        else if (!parts.empty())
+            parts.pop_back();
+    }
+    std::string out;
+    for (const std::string_view part : parts) out += cat("/", part);
+    return out.empty() ? "/" : out;
+}
+
 std::optional<std::string> normal_path(std::string_view path) {
     if (!path.starts_with('/')) return std::nullopt;
     std::string out;

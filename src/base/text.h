@@ -61,6 +61,8 @@ template <class... Parts>
 
 // Lexically normal absolute path: no empty, "." or ".." parts. Nothing if it is not absolute or climbs with "..".
 [[nodiscard]] std::optional<std::string> normal_path(std::string_view path);
+// An absolute path made normal, with ".." taken as the parent by name.
+[[nodiscard]] std::string clean_path(std::string_view path);
 // Whether `path` is `prefix` or beneath it; both normal absolute paths.
 [[nodiscard]] bool beneath(std::string_view path, std::string_view prefix);
 

@@ -1,6 +1,7 @@
 // What the verbs share.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct ProfileOptions {
     std::string name;                  // --name
     std::vector<std::string> set;      // --set
     std::vector<std::string> command;  // after "--"
+    bool untrusted = false;            // --untrusted
 };
 
 struct LaunchFlags {
@@ -44,6 +46,9 @@ struct LogFlags {
 // A profile that was found and read; an error when it could not be (validate: exit 2).
 [[nodiscard]] Result<Loaded> load(const ProfileOptions& options);
 
+// The built-in variables of a profile.
+[[nodiscard]] std::map<std::string, std::string> profile_variables();
+
 // The facts of the host that this profile needs.
 [[nodiscard]] Result<HostFacts> probe_for(const Profile& profile);
 // The same, and adds to the diagnostics what is wrong with the profile on this host. It has to be decoded; that it has
@@ -61,9 +66,12 @@ void write_err(std::string_view text);
 
 // The verbs. Each returns the exit code.
 int verb_up(const ProfileOptions& options, const LaunchFlags& flags);
-int verb_validate(const std::vector<std::string>& profiles, const std::vector<std::string>& set, bool json);
+int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool json);
 int verb_plan(const ProfileOptions& options, bool json);
-int verb_config(const ProfileOptions& options);
+int verb_config(const ProfileOptions& options, bool origin, bool json);
+int verb_profiles(bool json, bool quiet);
+int verb_new(const std::string& name, const std::vector<std::string>& parents, const std::vector<std::string>& command);
+int verb_diff_profiles(const std::string& a, const std::string& b, const std::vector<std::string>& set);
 int verb_schema(bool manual);
 int verb_doctor(const std::string& profile, bool json);
 int verb_gc(bool quiet, bool json);

@@ -10,8 +10,10 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/library.h"
 #include "cli/sandboxes.h"
 #include "kernel/netlink.h"
+#include "profile/untrusted.h"
 
 extern char** environ;
 
@@ -23,50 +25,20 @@ std::string environment(const char* name) {
     return value ? value : "";
 }
 
-std::string working_directory() {
-    char buffer[4096];
-    const char* path = getcwd(buffer, sizeof buffer);
-    return path ? path : "/";
+Result<FoundProfile> find_profile(const std::string& word, InstalledProfiles& library) {
+    if (word != "-" && !is_profile_path(word)) return library.find_name(word);
+    auto text = read_profile_text(word);
+    if (!text) return pass(text);
+    if (word == "-") return FoundProfile{{"<standard input>", std::move(*text), working_directory()}, {}};
+    return FoundProfile{{word, std::move(*text), folder_of(word)}, {}};
 }
 
-std::string absolute(const std::string& path) { return path.starts_with('/') ? path : cat(working_directory(), "/", path); }
-
-std::string folder_of(const std::string& path) {
-    const std::string whole = absolute(path);
-    const auto slash = whole.rfind('/');
-    return slash == 0 ? "/" : whole.substr(0, slash);
-}
-
-std::string stem_of(const std::string& path) {
-    std::string name = path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
-    for (const std::string_view ending : {".yaml", ".yml"})
-        if (name.size() > ending.size() && name.ends_with(ending)) name.resize(name.size() - ending.size());
-    return name;
-}
-
-bool is_path(const std::string& profile) {
-    return profile.find('/') != std::string::npos || profile.ends_with(".yaml") || profile.ends_with(".yml");
-}
-
-// First hit wins (profile-language: where profiles are found).
-Result<std::string> find_profile(const std::string& name) {
-    if (!valid_name(name))
-        return fail(cat(quote(name), " is not a profile name"),
-                    "a name has lower-case letters, digits, '_', '.', '-'; a path has a slash or ends in .yaml");
-    std::vector<std::string> folders;
-    const std::string config = environment("XDG_CONFIG_HOME"), home = environment("HOME");
-    if (!config.empty())
-        folders.push_back(cat(config, "/sandbox/profiles"));
-    else if (!home.empty())
-        folders.push_back(cat(home, "/.config/sandbox/profiles"));
-    for (const char* folder : {"/etc/sandbox/profiles", "/usr/local/share/sandbox/profiles", "/usr/share/sandbox/profiles"})
-        folders.emplace_back(folder);
-    for (const std::string& folder : folders) {
-        const std::string path = cat(folder, "/", name, ".yaml");
-        if (access(path.c_str(), F_OK) == 0) return path;
-    }
-    return fail(cat("no profile named ", quote(name)),
-                cat("it is looked for in ", join(folders, ", "), "; a file of your own is named by its path: ./", name, ".yaml"));
+// Folders that belong to people.
+std::vector<std::string> homes() {
+    std::vector<std::string> out{"/home", "/root"};
+    const std::string own = clean_path(environment("HOME"));
+    if (own != "/" && !beneath(own, "/home") && !beneath(own, "/root")) out.push_back(own);
+    return out;
 }
 
 std::string runtime_directory() {
@@ -117,26 +89,29 @@ std::vector<SandboxFact> other_sandboxes() {
 
 }  // namespace
 
+std::map<std::string, std::string> profile_variables() {
+    return {{"HOME", environment("HOME")},     {"USER", environment("USER")}, {"UID", std::to_string(getuid())},
+            {"GID", std::to_string(getgid())}, {"PWD", working_directory()},  {"RUNTIME_DIR", runtime_directory()}};
+}
+
 Result<Loaded> load(const ProfileOptions& options) {
     LoadRequest request;
-    std::string path = options.profile;
-    if (path != "-" && !is_path(path)) {
-        auto found = find_profile(path);
-        if (!found) return pass(found);
-        path = std::move(*found);
-    }
-    auto text = read_profile_text(path);
-    if (!text) return pass(text);
-    request.text = std::move(*text);
-    request.source_name = path == "-" ? "<standard input>" : path;
-    request.directory = path == "-" ? working_directory() : folder_of(path);
-    request.stem = path == "-" ? "stdin" : stem_of(path);
+    InstalledProfiles library;
+    auto found = find_profile(options.profile, library);
+    if (!found) return pass(found);
+    request.stem = options.profile == "-" ? "stdin" : profile_stem(found->file.name);
+    request.profile = std::move(*found);
+    request.library = &library;
     request.name_override = options.name;
     request.set = options.set;
     request.command = options.command;
-    request.variables = {{"HOME", environment("HOME")},     {"USER", environment("USER")}, {"UID", std::to_string(getuid())},
-                         {"GID", std::to_string(getgid())}, {"PWD", working_directory()},  {"RUNTIME_DIR", runtime_directory()}};
-    return load_profile(request);
+    request.variables = profile_variables();
+    Loaded loaded = load_profile(request);
+    if (options.untrusted && loaded.decoded) {
+        check_untrusted(loaded.profile, {request.profile.file.directory, homes()}, loaded.diagnostics);
+        sort_by_position(loaded.diagnostics);
+    }
+    return loaded;
 }
 
 Result<HostFacts> probe_for(const Profile& profile) {

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "exec/launch.h"
+#include "profile/origin.h"
 
 namespace sandbox {
 namespace {
@@ -17,7 +18,7 @@ ordered_json as_json(const Diagnostic& d, const Sources& sources) {
     const char* severity = d.severity == Severity::error ? "error" : d.severity == Severity::warning ? "warning" : "note";
     return {{"code", d.code},       {"severity", severity},  {"file", std::string(sources.name(d.at.source))},
             {"line", d.at.line},    {"column", d.at.column}, {"key", d.key},
-            {"message", d.message}, {"hint", d.hint}};
+            {"message", d.message}, {"hint", d.hint},        {"via", sources.describe_way(d.at.source)}};
 }
 
 std::string dump(const ordered_json& json) { return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n"; }
@@ -40,11 +41,13 @@ std::optional<Ready> make_ready(const ProfileOptions& options) {
 
 }  // namespace
 
-int verb_validate(const std::vector<std::string>& profiles, const std::vector<std::string>& set, bool json) {
+int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool json) {
     int code = 0;
     ordered_json all = ordered_json::array();
     for (const std::string& name : profiles) {
-        auto loaded = load({name, {}, set, {}});
+        ProfileOptions each = options;
+        each.profile = name;
+        auto loaded = load(each);
         if (!loaded) {
             print(loaded.error());
             code = 2;
@@ -74,12 +77,19 @@ int verb_plan(const ProfileOptions& options, bool json) {
     return 0;
 }
 
-int verb_config(const ProfileOptions& options) {
+int verb_config(const ProfileOptions& options, bool origin, bool json) {
     auto loaded = load(options);
     if (!loaded) return print(loaded.error()), exit_launcher;
     print(loaded->diagnostics, loaded->sources);
     if (has_errors(loaded->diagnostics)) return exit_launcher;
-    write_out(profile_to_yaml(loaded->profile));
+    if (!json) {
+        write_out(origin ? profile_with_origins(*loaded) : profile_to_yaml(loaded->profile));
+        return 0;
+    }
+    ordered_json out = ordered_json::array();
+    for (const EffectiveValue& value : effective_values(*loaded))
+        out.push_back({{"key", value.key}, {"value", value.value}, {"origin", value.origin}});
+    write_out(dump(out));
     return 0;
 }
 
@@ -88,6 +98,14 @@ int verb_schema(bool manual) {
     return 0;
 }
 
+namespace {
+ProfileOptions named(const std::string& profile) {
+    ProfileOptions options;
+    options.profile = profile;
+    return options;
+}
+}  // namespace
+
 int verb_doctor(const std::string& profile, bool json) {
     ProbeRequest request;
     request.everything = true;
@@ -95,7 +113,7 @@ int verb_doctor(const std::string& profile, bool json) {
     if (!facts) return print(facts.error()), exit_launcher;
     if (json) {
         write_out(cat(trim(facts_to_json(*facts)), "\n"));
-        return profile.empty() || make_ready({profile, {}, {}, {}}) ? 0 : 1;
+        return profile.empty() || make_ready(named(profile)) ? 0 : 1;
     }
     std::string out;
     for (const Finding& finding : diagnose(*facts)) {
@@ -107,7 +125,7 @@ int verb_doctor(const std::string& profile, bool json) {
     }
     write_out(out);
     if (profile.empty()) return 0;
-    return make_ready({profile, {}, {}, {}}) ? (write_out(cat("ok      ", profile, " can run here\n")), 0) : 1;
+    return make_ready(named(profile)) ? (write_out(cat("ok      ", profile, " can run here\n")), 0) : 1;
 }
 
 int verb_gc(bool quiet, bool json) {

@@ -25,7 +25,8 @@ struct Words {
     bool all = false, no_stream = false;
     ExecFlags exec;
     std::string from, to;
-    bool json = false, manual = false, quiet = false;
+    bool json = false, manual = false, quiet = false, origin = false;
+    std::vector<std::string> parents;
 };
 
 void add_profile(CLI::App& verb, Words& w, bool command) {
@@ -37,6 +38,7 @@ void add_profile(CLI::App& verb, Words& w, bool command) {
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false)
         ->take_all();
+    verb.add_flag("--untrusted", w.profile.untrusted, "refuse what reaches the host beyond the profile's own folder");
     if (command) verb.footer("What follows -- replaces the profile's command.");
 }
 
@@ -59,9 +61,10 @@ void add_up(CLI::App& app, Words& w, int& code, const std::string& name) {
 void add_look(CLI::App& app, Words& w, int& code) {
     CLI::App* validate = app.add_subcommand("validate", "show every mistake of profiles");
     validate->add_option("profile", w.profiles, "files, names, or -")->required()->type_name("PROFILE");
-    validate->add_option("--set", w.set, "set a key or a variable")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
+    validate->add_flag("--untrusted", w.profile.untrusted, "refuse what reaches the host beyond the profile's own folder");
+    validate->add_option("--set", w.profile.set, "set a key or a variable")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
     validate->add_flag("--json", w.json, "as JSON");
-    validate->callback([&] { code = verb_validate(w.profiles, w.set, w.json); });
+    validate->callback([&] { code = verb_validate(w.profiles, w.profile, w.json); });
 
     CLI::App* plan = app.add_subcommand("plan", "show the steps of a launch, with their origin and undo");
     add_profile(*plan, w, true);
@@ -70,7 +73,9 @@ void add_look(CLI::App& app, Words& w, int& code) {
 
     CLI::App* config = app.add_subcommand("config", "print the complete effective profile");
     add_profile(*config, w, true);
-    config->callback([&] { code = verb_config(w.profile); });
+    config->add_flag("--origin", w.origin, "with the file and line of each value");
+    config->add_flag("--json", w.json, "a list of keys with their values and origins, as JSON");
+    config->callback([&] { code = verb_config(w.profile, w.origin, w.json); });
 
     CLI::App* schema = app.add_subcommand("schema", "print the JSON Schema of profiles");
     schema->add_flag("--man", w.manual, "print the reference of all keys as manual page text instead");
@@ -95,6 +100,25 @@ void add_look(CLI::App& app, Words& w, int& code) {
         const auto found = app.get_subcommands([&w](const CLI::App* verb) { return verb->get_name() == w.help_verb; });
         write_out(found.front()->help(app.get_name()));
     });
+}
+
+void add_installed(CLI::App& app, Words& w, int& code) {
+    CLI::App* profiles = app.add_subcommand("profiles", "list the profiles on the search path");
+    profiles->add_flag("--json", w.json, "as JSON");
+    profiles->add_flag("-q,--quiet", w.quiet, "names that up takes only");
+    profiles->callback([&] { code = verb_profiles(w.json, w.quiet); });
+
+    CLI::App* fresh = app.add_subcommand("new", "write a commented profile to start from, and print its path");
+    fresh->add_option("profile", w.profile.profile, "a name, the path of a file, or - for standard output")->required()->type_name("NAME");
+    fresh->add_option("--extends", w.parents, "build on PROFILE")->type_name("PROFILE")->allow_extra_args(false)->take_all();
+    fresh->footer("What follows -- becomes the profile's command.");
+    fresh->callback([&] { code = verb_new(w.profile.profile, w.parents, w.profile.command); });
+
+    CLI::App* diff = app.add_subcommand("diff-profiles", "show in which values two effective profiles differ");
+    diff->add_option("a", w.from, "a profile")->required()->type_name("PROFILE");
+    diff->add_option("b", w.to, "another")->required()->type_name("PROFILE");
+    diff->add_option("--set", w.set, "set a key or a variable in both")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
+    diff->callback([&] { code = verb_diff_profiles(w.from, w.to, w.set); });
 }
 
 void add_names(CLI::App& verb, Words& w, bool required) {
@@ -228,17 +252,11 @@ void add_completion(CLI::App& app, Words& w, int& code) {
 }
 
 bool takes_command(std::string_view verb) {
-    return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create" || verb == "exec";
+    return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create" || verb == "exec" || verb == "new";
 }
 
 // Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"profiles", "new", "audit", "matrix"};
-
-// Options of the contract that this version does not have yet.
-struct LaterOption {
-    std::string_view verb, option;
-};
-constexpr LaterOption later_options[] = {{"up", "--untrusted"}, {"run", "--untrusted"}, {"config", "--origin"}};
+constexpr std::string_view later_verbs[] = {"audit", "matrix"};
 
 // What is wrong with the command line, and what to do about it.
 struct Mistake {
@@ -260,9 +278,6 @@ std::optional<Mistake> verb_mistake(const CLI::App& app, const std::string& verb
 }
 
 Mistake unknown_option(const CLI::App& verb, const std::string& option) {
-    for (const LaterOption& later : later_options)
-        if (later.verb == verb.get_name() && later.option == option)
-            return {cat("option ", quote(option), " of ", verb.get_name(), " is not supported yet by this version"), "leave it out"};
     std::vector<std::string> known;
     for (const CLI::Option* each : verb.get_options())
         for (const std::string& name : each->get_lnames()) known.push_back(cat("--", name));
@@ -356,6 +371,7 @@ int main(int argc, char** argv) {
     if (!launch) {
         for (const char* name : {"up", "run"}) add_up(app, w, code, name);
         add_look(app, w, code);
+        add_installed(app, w, code);
         add_manage(app, w, code);
         add_completion(app, w, code);
         add_measure(app, w, code);
@@ -369,6 +385,7 @@ int main(int argc, char** argv) {
         app.exit(asked);
         return 0;
     } catch (const CLI::RequiredError&) {
+        if (verb == "new") return refuse({"new needs a NAME", "of the profile to write: a name, ./FILE.yaml, or - for standard output"});
         for (const CLI::Option* each : app.get_subcommand(verb)->get_options())
             if (each->get_required() && each->get_type_name() != "PROFILE")
                 return refuse({cat(verb, verb == "cp" ? " needs FROM and TO" : " needs a NAME"),

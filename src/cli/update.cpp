@@ -29,9 +29,7 @@ std::optional<Error> refuse_word(const std::string& word) {
 
 Loaded load_stored(const std::string& name, const std::string& text, const std::vector<std::string>& set) {
     LoadRequest request;
-    request.source_name = cat("<profile of ", name, ">");
-    request.text = text;
-    request.directory = "/";
+    request.profile.file = {cat("<profile of ", name, ">"), text, "/"};
     request.stem = request.name_override = name;
     request.set = set;
     return load_profile(request);

@@ -1,6 +1,7 @@
-// What every decoding function shares: where diagnostics go, the path of the key being read, the profile's directory.
+// What every decoding function shares: where diagnostics go, the path of the key being read, where relative paths start.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -9,12 +10,28 @@
 
 namespace sandbox {
 
+// Where relative paths start: the folder of the file in which they are written.
+class Directories {
+   public:
+    explicit Directories(std::string profile = {}) : profile_(std::move(profile)) {}
+    void set(std::uint32_t source, std::string directory) { of_sources_[source] = std::move(directory); }
+    // The profile's own for what came from the command line.
+    [[nodiscard]] const std::string& of(Position at) const {
+        const auto found = of_sources_.find(at.source);
+        return found == of_sources_.end() ? profile_ : found->second;
+    }
+
+   private:
+    std::string profile_;
+    std::map<std::uint32_t, std::string> of_sources_;
+};
+
 class Decoder {
    public:
-    Decoder(Diagnostics& out, std::string directory) : out_(out), directory_(std::move(directory)) {}
+    Decoder(Diagnostics& out, const Directories& directories) : out_(out), directories_(directories) {}
 
-    // Absolute; relative host paths start here.
-    [[nodiscard]] const std::string& directory() const { return directory_; }
+    // Absolute; relative host paths of this node start here.
+    [[nodiscard]] const std::string& directory_of(const Node& node) const { return directories_.of(node.at); }
     [[nodiscard]] const std::string& path() const { return path_; }
 
     void error(std::string_view code, const Node& at, std::string message, std::string hint = {});
@@ -38,7 +55,7 @@ class Decoder {
 
    private:
     Diagnostics& out_;
-    std::string directory_;
+    const Directories& directories_;
     std::string path_;
 };
 

@@ -26,10 +26,20 @@ using HugePageMap = std::map<std::string, At<std::uint64_t>>;
 
 // ---- names
 
+// Composition takes it before anything is decoded (compose.h): what arrives here came from the command line.
+struct ExtendsForm {
+    using Value = Profile;
+    static void decode(Decoder&, const Node&, Profile&);
+    static Node encode(const Profile&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape() { return {Shape::list}; }
+};
+
 SANDBOX_CODEC(VersionForm, Scalar, Profile);  // version: 1
 SANDBOX_CODEC(ProfileName, Scalar, std::string);
 SANDBOX_CODEC(Hostname, Scalar, std::string);  // also domainname
-SANDBOX_CODEC(VariableMap, Scalar, TextMap);
+
 SANDBOX_CODEC(UnsupportedWord, Scalar, bool);  // error | warn
 SANDBOX_CODEC(Timezone, Scalar, std::string);
 
@@ -70,6 +80,7 @@ struct ListShape {
     static Shape shape() { return {Shape::list}; }
 };
 
+SANDBOX_CODEC(VariableMap, MapShape, TextMap);
 SANDBOX_CODEC(SymlinkMap, MapShape, std::vector<Symlink>);
 SANDBOX_CODEC(PathListForm, ListShape, PathList);
 

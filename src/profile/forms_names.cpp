@@ -62,6 +62,16 @@ Node VersionForm::schema() {
 }
 std::string VersionForm::describe() { return "a whole number"; }
 
+// ---- extends
+
+void ExtendsForm::decode(Decoder& decoder, const Node& node, Profile&) {
+    if (node.is_sequence() && node.items.empty()) return;
+    decoder.error("E0144", node, "parents are written in a file", "make a profile of your own that extends them: sandbox new");
+}
+Node ExtendsForm::encode(const Profile&) { return list_node(); }
+Node ExtendsForm::schema() { return list_schema(type_schema("string")); }
+std::string ExtendsForm::describe() { return "a list of profile names or paths"; }
+
 // ---- names
 
 void ProfileName::decode(Decoder& decoder, const Node& node, std::string& out) {

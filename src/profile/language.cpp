@@ -42,7 +42,7 @@ const FieldTable& fields_of<Profile>() {
         field<&Profile::name, ProfileName>("name", "what the sandbox is called; default: the file's name without .yaml"),
         field<&Profile::description>("description", "a sentence for people"),
         field<&Profile::labels, AnyText>("labels", "words of your own, NAME: TEXT, that tools can look for"),
-        later("extends", "profiles that this one builds on; later ones win"),
+        whole<ExtendsForm>("extends", "profiles that this one builds on, names or paths; later ones win, this one last"),
         field<&Profile::vars, VariableMap>("vars", "defaults of variables for ${NAME}; --set NAME=VALUE overrides"),
         whole<Group<Profile, policy_fields>>("policy", "what to do where the host falls short"),
         field<&Profile::hostname, Hostname>("hostname", "the host name inside; default: name"),

@@ -6,31 +6,14 @@
 #include "base/text.h"
 #include "profile/checks.h"
 #include "profile/complete.h"
+#include "profile/compose.h"
 #include "profile/language.h"
 #include "profile/merge.h"
 #include "profile/print.h"
 #include "profile/variables.h"
-#include "profile/yaml.h"
 
 namespace sandbox {
 namespace {
-
-// The tree of the profile's text, as a map; nothing when there is no going on.
-std::optional<Node> read_tree(std::uint32_t source, const std::string& text, Diagnostics& out) {
-    auto root = parse_yaml(text, {source, 1}, out);
-    if (!root) return std::nullopt;
-    const Position start{source, 1, 1};
-    if (root->is_null()) {
-        out.push_back({"E0101", Severity::error, start, "", "the profile is empty", "a profile begins with 'version: 1'", 1});
-        return std::nullopt;
-    }
-    if (!root->is_map()) {
-        out.push_back({"E0115", Severity::error, root->at, "", cat("a profile is a map of keys, this is ", describe_found(*root)),
-                       "a profile begins with 'version: 1'", root->length});
-        return std::nullopt;
-    }
-    return root;
-}
 
 // A value that comes from the command line in place of the profile's.
 void replace_key(Node& root, std::string key, Node value) {
@@ -56,12 +39,15 @@ void replace_name(Node& root, const LoadRequest& request, Sources& sources) {
     replace_key(root, "name", std::move(stem));
 }
 
-void replace_command(Node& root, const std::vector<std::string>& command) {
+void replace_command(Node& root, const std::vector<std::string>& command, Sources& sources) {
     if (command.empty()) return;
+    const Position at{sources.add("-- ARGV", join(command, " ")), 1, 1};
     Node list = list_node();
+    list.at = at;
     for (const std::string& argument : command) {
         list.items.push_back(text_node(argument));
         list.items.back().literal = true;
+        list.items.back().at = at;
     }
     Node* process = root.find("process");
     if (!process || process->is_null()) {
@@ -69,12 +55,6 @@ void replace_command(Node& root, const std::vector<std::string>& command) {
         process = root.find("process");
     }
     if (process->is_map()) replace_key(*process, "command", std::move(list));
-}
-
-VariableScope variables_of(const LoadRequest& request) {
-    VariableScope scope{request.variables, request.name_override, request.stem};
-    scope.built_in["PROFILE_DIR"] = request.directory;
-    return scope;
 }
 
 }  // namespace
@@ -88,18 +68,22 @@ void sort_by_position(Diagnostics& diagnostics) {
 
 Loaded load_profile(const LoadRequest& request) {
     Loaded loaded;
-    const std::uint32_t source = loaded.sources.add(request.source_name, request.text);
-    auto root = read_tree(source, request.text, loaded.diagnostics);
-    if (!root) return loaded;
-    for (const std::string& word : request.set) apply_set(*root, word, loaded.sources, loaded.diagnostics);
-    replace_name(*root, request, loaded.sources);
-    replace_command(*root, request.command);
-    expand_variables(*root, variables_of(request), loaded.sources, loaded.diagnostics);
-    Decoder decoder(loaded.diagnostics, request.directory);
-    decode_fields(decoder, *root, &loaded.profile, profile_fields());
+    auto composed = compose(request.profile, request.library, loaded.sources, loaded.diagnostics);
+    if (!composed) {
+        sort_by_position(loaded.diagnostics);
+        return loaded;
+    }
+    Node& root = loaded.tree = std::move(composed->root);
+    for (const std::string& word : request.set) apply_set(root, word, loaded.sources, loaded.diagnostics);
+    replace_name(root, request, loaded.sources);
+    replace_command(root, request.command, loaded.sources);
+    expand_variables(root, {request.variables, composed->directories, request.name_override, request.stem}, loaded.sources,
+                     loaded.diagnostics);
+    Decoder decoder(loaded.diagnostics, composed->directories);
+    decode_fields(decoder, root, &loaded.profile, profile_fields());
     complete_profile(loaded.profile);
     loaded.decoded = true;
-    Report report(loaded.diagnostics, {source, 1, 1});
+    Report report(loaded.diagnostics, {0, 1, 1});
     check_profile(loaded.profile, report);
     sort_by_position(loaded.diagnostics);
     return loaded;

@@ -8,14 +8,15 @@
 
 #include "base/diagnostic.h"
 #include "base/error.h"
+#include "profile/library.h"
+#include "profile/node.h"
 #include "profile/profile.h"
 
 namespace sandbox {
 
 struct LoadRequest {
-    std::string source_name;                       // as the user gave it, for messages: "web.yaml", "<standard input>"
-    std::string text;                              // at most 1 MiB; anything may be in it
-    std::string directory;                         // absolute; relative paths in the profile start here; ${PROFILE_DIR}
+    FoundProfile profile;
+    ProfileLibrary* library = nullptr;             // where its parents are; null: it has none
     std::string stem;                              // the name when the profile gives none: "web"
     std::string name_override;                     // --name; empty: none
     std::vector<std::string> set;                  // --set words, "key.path=value", in order
@@ -27,18 +28,25 @@ struct Loaded {
     Sources sources;
     Profile profile;          // complete only when there is no error among the diagnostics
     Diagnostics diagnostics;  // in order of position
+    Node tree;                // what was written, all files merged and variables put in: where each value comes from
     bool decoded = false;     // the text is a map of keys; what of them was right is in `profile`, the rest has its default
 };
 
 void sort_by_position(Diagnostics& diagnostics);
 
-// Never throws and never touches the system: parse, ${VAR}, decode by the field table, --set, defaults, and all the
-// checks that need no knowledge of the host. Every check runs; three mistakes are three diagnostics.
+// Never throws and touches the system only through the library: parse, compose, ${VAR}, decode by the field table, --set, defaults, and all
+// the checks that need no knowledge of the host. Every check runs; three mistakes are three diagnostics.
 [[nodiscard]] Loaded load_profile(const LoadRequest& request);
 
+// Who owns a file, and who may write to it: the permission bits of its mode.
+struct FileOwner {
+    std::uint32_t uid = 0, mode = 0;
+};
+
 // Reads at most 1 MiB (1048576 bytes) of a regular file or of standard input ("-"); a directory, FIFO, device or larger
-// file is an error. Opens with O_NONBLOCK so that a FIFO cannot hang it.
-[[nodiscard]] Result<std::string> read_profile_text(const std::string& path);
+// file is an error. Opens with O_NONBLOCK so that a FIFO cannot hang it. `owner` is of the very file that was
+// read.
+[[nodiscard]] Result<std::string> read_profile_text(const std::string& path, FileOwner* owner = nullptr);
 
 // JSON Schema 2020-12 of the language, made from the field table; ends with a newline.
 [[nodiscard]] std::string profile_schema();

@@ -95,31 +95,39 @@ std::string flat_yaml(const Node& node) {
     return out + "]";
 }
 
-void append_yaml(std::string& out, const Node& node, std::size_t indent);
+using Comment = std::function<std::string(const Node&)>;
 
-void append_value(std::string& out, const Node& value, std::size_t indent) {
+void append_yaml(std::string& out, const Node& node, std::size_t indent, const Comment& comment);
+
+// A value on one line with what is to be said about it. What is said may be a file's name, and hold anything.
+std::string line_of(const Node& value, const Comment& comment) {
+    if (!comment) return cat(flat_yaml(value), "\n");
+    return cat(flat_yaml(value), "  # ", printable(comment(value)), "\n");
+}
+
+void append_value(std::string& out, const Node& value, std::size_t indent, const Comment& comment) {
     if (is_flat(value) || fits_line(value)) {
-        out += cat(" ", flat_yaml(value), "\n");
+        out += cat(" ", line_of(value, comment));
     } else {
         out += '\n';
-        append_yaml(out, value, indent + 2);
+        append_yaml(out, value, indent + 2, comment);
     }
 }
 
 // An item's first line continues the dash.
-void append_item(std::string& out, const Node& item, std::size_t indent) {
+void append_item(std::string& out, const Node& item, std::size_t indent, const Comment& comment) {
     if (is_flat(item) || fits_line(item)) {
-        out += cat(std::string(indent, ' '), "- ", flat_yaml(item), "\n");
+        out += cat(std::string(indent, ' '), "- ", line_of(item, comment));
         return;
     }
     std::string inner;
-    append_yaml(inner, item, indent + 2);
+    append_yaml(inner, item, indent + 2, comment);
     inner[indent] = '-';
     out += inner;
 }
 
-void append_yaml(std::string& out, const Node& node, std::size_t indent) {
-    for (const Node& item : node.items) append_item(out, item, indent);
+void append_yaml(std::string& out, const Node& node, std::size_t indent, const Comment& comment) {
+    for (const Node& item : node.items) append_item(out, item, indent, comment);
     for (const Node::Entry& entry : node.entries) {
         const std::string key = key_yaml(entry.key), margin(indent, ' ');
         if (key.size() > 1000) {  // an ordinary key is at most 1024 characters (YAML 1.2, 7.4)
@@ -127,7 +135,7 @@ void append_yaml(std::string& out, const Node& node, std::size_t indent) {
         } else {
             out += cat(margin, key, ":");
         }
-        append_value(out, entry.value, indent);
+        append_value(out, entry.value, indent, comment);
     }
 }
 
@@ -179,12 +187,15 @@ void append_json(std::string& out, const Node& node, std::size_t indent) {
 
 }  // namespace
 
-std::string print_yaml(const Node& node) {
-    if (is_flat(node)) return cat(flat_yaml(node), "\n");
+std::string print_yaml(const Node& node, const std::function<std::string(const Node&)>& comment) {
+    if (is_flat(node)) return line_of(node, comment);
     std::string out;
-    append_yaml(out, node, 0);
+    append_yaml(out, node, 0, comment);
     return out;
 }
+
+std::string print_yaml(const Node& node) { return print_yaml(node, {}); }
+std::string print_yaml_line(const Node& node) { return flat_yaml(node); }
 
 std::string print_json(const Node& node) {
     std::string out;

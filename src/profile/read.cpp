@@ -55,7 +55,7 @@ Result<std::string> read_all(int fd, const std::string& name) {
 
 }  // namespace
 
-Result<std::string> read_profile_text(const std::string& path) {
+Result<std::string> read_profile_text(const std::string& path, FileOwner* owner) {
     if (path == "-") return read_all(STDIN_FILENO, "standard input");
     const std::string name = printable(path);
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -63,6 +63,7 @@ Result<std::string> read_profile_text(const std::string& path) {
     struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return fail_errno(name, errno);
     if (!S_ISREG(status.st_mode)) return refuse_kind(name, status.st_mode);
+    if (owner) *owner = {status.st_uid, status.st_mode & 07777};
     return read_all(fd.get(), name);
 }
 

@@ -249,21 +249,6 @@ std::string Mode::describe() { return "an octal mode such as \"0644\""; }
 
 namespace {
 
-// Absolute and normal, with ".." taken as the parent by name.
-std::string clean_path(std::string_view path) {
-    std::vector<std::string_view> parts;
-    for (const std::string_view part : split(path, '/')) {
-        if (part.empty() || part == ".") continue;
-        if (part != "..")
-            parts.push_back(part);
-        else if (!parts.empty())
-            parts.pop_back();
-    }
-    std::string out;
-    for (const std::string_view part : parts) out += cat("/", part);
-    return out.empty() ? "/" : out;
-}
-
 bool path_too_long(Decoder& decoder, const Node& node, std::string_view path) {
     if (path.size() < 4096) return false;  // PATH_MAX, with the zero byte
     decoder.error("E0306", node, cat("a path of ", path.size(), " bytes"), "the kernel takes at most 4095");
@@ -282,7 +267,7 @@ std::optional<std::string> read_host_path(Decoder& decoder, const Node& node, st
                       "write ${HOME}; a file of that name is './~...'");
         return std::nullopt;
     }
-    std::string path = clean_path(text.starts_with('/') ? std::string(text) : cat(decoder.directory(), "/", text));
+    std::string path = clean_path(text.starts_with('/') ? std::string(text) : cat(decoder.directory_of(node), "/", text));
     if (path_too_long(decoder, node, path)) return std::nullopt;
     return path;
 }

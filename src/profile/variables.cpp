@@ -40,10 +40,11 @@ bool is_name(std::string_view text) {
 class Expander {
    public:
     Expander(Node& root, const VariableScope& scope, const Sources& sources, Diagnostics& out)
-        : root_(root), scope_(scope), sources_(sources), decoder_(out, "") {}
+        : root_(root), scope_(scope), sources_(sources), decoder_(out, scope.directories) {}
 
     void run() {
         values_ = scope_.built_in;
+        values_["PROFILE_DIR"];
         define_name();
         define_vars();
         expand_entries(root_, {Shape::record, fields_of<Profile>}, "vars");
@@ -128,6 +129,7 @@ class Expander {
 
     // The value of a variable, or nothing after a complaint (or after one that was made before).
     std::optional<std::string> look_up(const std::string& name, Position at) {
+        if (name == "PROFILE_DIR") return scope_.directories.of(at);
         if (open_.contains(name)) {
             complain("E0123", at, cat("${", name), cat("the variable ", quote(name), " contains itself"), "give it a value of its own");
             return std::nullopt;

@@ -5,12 +5,14 @@
 #include <string>
 
 #include "base/diagnostic.h"
+#include "profile/decoder.h"
 #include "profile/node.h"
 
 namespace sandbox {
 
 struct VariableScope {
-    std::map<std::string, std::string> built_in;  // HOME, PROFILE_DIR ...
+    std::map<std::string, std::string> built_in;  // HOME, USER ...
+    Directories directories;                      // PROFILE_DIR: of the file that asks
     std::string name;                             // NAME: empty when the profile's `name` gives it, or its stem
     std::string stem;
 };

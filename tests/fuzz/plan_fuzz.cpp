@@ -24,7 +24,7 @@ struct Trial {
     }
     [[noreturn]] void found(const std::string& why) const {
         const std::string set = request.set.empty() ? "" : cat("=", request.set.front(), "\n");
-        stop(cat("on ", host, ", ", why), cat(set, request.text), loaded.diagnostics, loaded.sources);
+        stop(cat("on ", host, ", ", why), cat(set, request.profile.file.text), loaded.diagnostics, loaded.sources);
     }
 };
 
@@ -48,13 +48,13 @@ void check_plan(const Trial& trial, const Plan& plan, const HostFacts& facts) {
 
 void fuzz(LoadRequest request) {
     // Few texts have a command by chance.
-    if (request.text.find("command") == std::string::npos) request.command = {"/bin/true", "argument"};
+    if (request.profile.file.text.find("command") == std::string::npos) request.command = {"/bin/true", "argument"};
     const Loaded loaded = load_profile(request);
-    check_diagnostics(loaded.diagnostics, request.text, loaded.sources);
+    check_diagnostics(loaded.diagnostics, request.profile.file.text, loaded.sources);
     if (has_errors(loaded.diagnostics)) return;
     const FactNeeds needs = fact_needs(loaded.profile);
     // Every way in which streams are terminals comes up, and the same one for the same text.
-    const std::size_t terminals = request.text.size();
+    const std::size_t terminals = request.profile.file.text.size();
     CallerContext caller{{"TERM=xterm-256color", "LANG=C.UTF-8", "SECRET=1"},
                          {(terminals & 1) != 0, (terminals & 2) != 0, (terminals & 4) != 0}};
     caller.state_folder = "/run/sandbox";
@@ -67,7 +67,7 @@ void fuzz(LoadRequest request) {
             facts.busy_ports.push_back({port.address, port.port, port.udp, EADDRINUSE, "other (process 7)"});
         }
         const Diagnostics mistakes = check_against_host(loaded.profile, facts);
-        check_diagnostics(mistakes, request.text, loaded.sources);
+        check_diagnostics(mistakes, request.profile.file.text, loaded.sources);
         if (!has_errors(mistakes)) check_plan({request, loaded, host}, make_plan(loaded.profile, facts, caller), facts);
     }
 }

@@ -6,7 +6,7 @@ namespace {
 
 void fuzz(const LoadRequest& request) {
     const Loaded loaded = load_profile(request);
-    check_diagnostics(loaded.diagnostics, request.text, loaded.sources);
+    check_diagnostics(loaded.diagnostics, request.profile.file.text, loaded.sources);
     if (has_errors(loaded.diagnostics)) return;
     const std::string printed = profile_to_yaml(loaded.profile);
     if (printed.size() > 1 << 20) return;  // variables and aliases can make more than a profile may have

@@ -13,10 +13,10 @@ namespace sandbox {
 
 inline LoadRequest request_for(std::string text) {
     LoadRequest request;
-    request.source_name = "fuzz.yaml";
-    request.text = std::move(text);
+    request.profile.file.name = "fuzz.yaml";
+    request.profile.file.text = std::move(text);
     // A folder with a seccomp profile in it, which a plan then has read.
-    request.directory = SOURCE_DIR "/tests/unit/data";
+    request.profile.file.directory = SOURCE_DIR "/tests/unit/data";
     request.stem = "fuzz";
     request.variables = {{"HOME", "/home/joe"}, {"USER", "joe"},  {"UID", "1000"},
                          {"GID", "1000"},       {"PWD", "/work"}, {"RUNTIME_DIR", "/run/user/1000"}};
@@ -26,10 +26,10 @@ inline LoadRequest request_for(std::string text) {
 // A first byte of '=' makes the first line a --set word over the rest.
 inline LoadRequest request_for(const std::uint8_t* data, std::size_t size) {
     LoadRequest request = request_for(std::string(reinterpret_cast<const char*>(data), size));
-    if (request.text.starts_with('=')) {
-        const auto end = request.text.find('\n');
-        request.set.push_back(request.text.substr(1, end == std::string::npos ? end : end - 1));
-        request.text.erase(0, end == std::string::npos ? end : end + 1);
+    if (request.profile.file.text.starts_with('=')) {
+        const auto end = request.profile.file.text.find('\n');
+        request.set.push_back(request.profile.file.text.substr(1, end == std::string::npos ? end : end - 1));
+        request.profile.file.text.erase(0, end == std::string::npos ? end : end + 1);
     }
     return request;
 }

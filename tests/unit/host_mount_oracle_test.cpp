@@ -130,9 +130,9 @@ TEST(MountOptionsOracle, TheShortFormMeansWhatLibmountMakesOfIt) {
         }
     for (const std::string& list : lists) {
         LoadRequest request;
-        request.source_name = "p.yaml";
-        request.text = cat("version: 1\nrootfs: {host: ro}\nmounts: [\"/srv:/mnt:", list, "\"]\n");
-        request.directory = "/";
+        request.profile.file.name = "p.yaml";
+        request.profile.file.text = cat("version: 1\nrootfs: {host: ro}\nmounts: [\"/srv:/mnt:", list, "\"]\n");
+        request.profile.file.directory = "/";
         request.stem = "p";
         request.command = {"/bin/true"};
         const Loaded loaded = load_profile(request);

@@ -16,9 +16,9 @@ using testing::IsSupersetOf;
 
 Profile profile_of(const std::string& rest) {
     LoadRequest request;
-    request.text = cat("version: 1\nrootfs: {host: ro}\nprocess: {command: [/x]}\n", rest);
-    request.source_name = "p.yaml";
-    request.directory = "/";
+    request.profile.file.text = cat("version: 1\nrootfs: {host: ro}\nprocess: {command: [/x]}\n", rest);
+    request.profile.file.name = "p.yaml";
+    request.profile.file.directory = "/";
     request.stem = "p";
     auto loaded = load_profile(request);
     EXPECT_TRUE(loaded.decoded && !has_errors(loaded.diagnostics)) << rest;

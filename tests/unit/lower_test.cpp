@@ -27,9 +27,9 @@ Lowered lower_text(const std::string& body, const std::string& host = "root-hybr
                    const std::vector<std::string>& command = {"/bin/true"}, const CallerContext& caller = {},
                    std::size_t sync_at = no_step) {
     LoadRequest request;
-    request.source_name = "p.yaml";
-    request.text = cat("version: 1\n", body);
-    request.directory = "/srv";
+    request.profile.file.name = "p.yaml";
+    request.profile.file.text = cat("version: 1\n", body);
+    request.profile.file.directory = "/srv";
     request.stem = "p";
     request.command = command;
     const Loaded loaded = load_profile(request);

@@ -16,10 +16,10 @@ namespace {
 
 Loaded load(const std::string& body) {
     LoadRequest request;
-    request.source_name = "p.yaml";
-    request.text = cat("version: 1\n", body);
+    request.profile.file.name = "p.yaml";
+    request.profile.file.text = cat("version: 1\n", body);
     if (body.find("command") == std::string::npos) request.command = {"/bin/true"};
-    request.directory = "/srv";
+    request.profile.file.directory = "/srv";
     request.stem = "p";
     request.variables = {{"HOME", "/home/joe"}, {"USER", "joe"},  {"UID", "1000"},
                          {"GID", "1000"},       {"PWD", "/work"}, {"RUNTIME_DIR", "/run"}};

@@ -28,9 +28,9 @@ std::string read(const fs::path& path) {
 
 Loaded load(const fs::path& file, const HostFacts& host) {
     LoadRequest request;
-    request.source_name = file.filename();
-    request.text = read(file);
-    request.directory = "/srv/profiles";
+    request.profile.file.name = file.filename();
+    request.profile.file.text = read(file);
+    request.profile.file.directory = "/srv/profiles";
     request.stem = file.stem();
     request.variables = {
         {"HOME", host.home},       {"USER", host.user},         {"UID", std::to_string(host.uid)}, {"GID", std::to_string(host.gid)},

@@ -28,13 +28,13 @@ Case read_case(const std::filesystem::path& file) {
     std::stringstream text;
     text << stream.rdbuf();
     Case result;
-    result.request.source_name = file.filename();
-    result.request.text = text.str();
-    result.request.directory = "/srv/profiles";
+    result.request.profile.file.name = file.filename();
+    result.request.profile.file.text = text.str();
+    result.request.profile.file.directory = "/srv/profiles";
     result.request.stem = file.stem();
     result.request.variables = {{"HOME", "/home/joe"}, {"USER", "joe"},  {"UID", "1000"},
                                 {"GID", "1000"},       {"PWD", "/work"}, {"RUNTIME_DIR", "/run/user/1000"}};
-    for (const std::string_view line : split(result.request.text, '\n')) {
+    for (const std::string_view line : split(result.request.profile.file.text, '\n')) {
         if (!line.starts_with("# ")) break;
         const auto colon = line.find(": ");
         if (colon == std::string_view::npos) continue;
@@ -75,7 +75,7 @@ class ProfileCase : public testing::TestWithParam<std::filesystem::path> {};
 
 TEST_P(ProfileCase, GetsItsDiagnostics) {
     const Case wanted = read_case(GetParam());
-    ASSERT_NE(wanted.request.text.find("# expect: "), std::string::npos) << "no '# expect:' line";
+    ASSERT_NE(wanted.request.profile.file.text.find("# expect: "), std::string::npos) << "no '# expect:' line";
     const Loaded loaded = load_profile(wanted.request);
     EXPECT_EQ(found_in(loaded), wanted.expected) << rendered(loaded);
 }
@@ -86,13 +86,13 @@ TEST_P(ProfileCase, SurvivesARoundTrip) {
     const Loaded loaded = load_profile(wanted.request);
     if (has_errors(loaded.diagnostics)) return;
     LoadRequest again;
-    again.source_name = "effective";
-    again.text = profile_to_yaml(loaded.profile);
-    again.directory = "/elsewhere";
+    again.profile.file.name = "effective";
+    again.profile.file.text = profile_to_yaml(loaded.profile);
+    again.profile.file.directory = "/elsewhere";
     again.stem = "other";
     const Loaded reloaded = load_profile(again);
-    EXPECT_EQ(rendered(reloaded), "") << again.text;
-    EXPECT_EQ(profile_to_yaml(reloaded.profile), again.text);
+    EXPECT_EQ(rendered(reloaded), "") << again.profile.file.text;
+    EXPECT_EQ(profile_to_yaml(reloaded.profile), again.profile.file.text);
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, ProfileCase, testing::ValuesIn(case_files()), [](const auto& file) {

@@ -24,9 +24,9 @@ namespace {
 
 LoadRequest request_for(std::string text) {
     LoadRequest request;
-    request.source_name = "web.yaml";
-    request.text = std::move(text);
-    request.directory = "/srv/profiles";
+    request.profile.file.name = "web.yaml";
+    request.profile.file.text = std::move(text);
+    request.profile.file.directory = "/srv/profiles";
     request.stem = "web";
     request.variables = {{"HOME", "/home/joe"}, {"UID", "1000"}};
     return request;
