@@ -219,6 +219,32 @@ Json connect_to(const std::string& name, bool abstract) {
     return result;
 }
 
+// tcp:ADDRESS:PORT, the port after the last colon: how connecting ends, within two seconds.
+Json connect_by_tcp(const std::string& argument) {
+    const std::size_t colon = argument.rfind(':');
+    if (colon == argument.npos) throw Usage{"expected ADDRESS:PORT, not '" + argument + "'"};
+    const std::string address = argument.substr(0, colon);
+    const auto port = htons(static_cast<std::uint16_t>(number(argument.substr(colon + 1))));
+    sockaddr_in v4{AF_INET, port, {}, {}};
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = port;
+    const bool is_v4 = inet_pton(AF_INET, address.c_str(), &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, address.c_str(), &v6.sin6_addr) != 1) throw Usage{"not an address: '" + address + "'"};
+    const auto* to = is_v4 ? reinterpret_cast<const sockaddr*>(&v4) : reinterpret_cast<const sockaddr*>(&v6);
+    const int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    std::string result = fd < 0 ? "socket:" + errno_name(errno) : outcome(connect(fd, to, is_v4 ? sizeof v4 : sizeof v6));
+    if (result == "EINPROGRESS") {
+        pollfd wait{fd, POLLOUT, 0};
+        int error = ETIMEDOUT;
+        socklen_t size = sizeof error;
+        if (poll(&wait, 1, 2000) == 1) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+        result = errno_name(error);
+    }
+    if (fd >= 0) close(fd);
+    return result;
+}
+
 // A datagram from 127.0.0.1 to itself.
 Json loopback(const std::string&) {
     const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -324,6 +350,7 @@ void add_processes(Verbs& verbs) {
     verbs["hold"] = hold;
     verbs["connect"] = [](const std::string& path) { return connect_to(path, false); };
     verbs["abstract"] = [](const std::string& name) { return connect_to(name, true); };
+    verbs["tcp"] = connect_by_tcp;
     verbs["lo"] = verbs["loopback"] = loopback;
     verbs["links"] = links;
     verbs["sysvipc"] = sysv_ipc;
