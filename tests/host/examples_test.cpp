@@ -26,12 +26,8 @@ std::vector<std::string> lines_of(const std::string& text) {
     return lines;
 }
 
-Words shipped_profiles() {
-    Words paths;
-    for (const auto& entry : std::filesystem::directory_iterator(source("profiles")))
-        if (entry.path().extension() == ".yaml") paths.push_back(entry.path());
-    return paths;
-}
+// Examples of the language. Those of programs need the programs: tests/programs.
+const Words examples = {"build", "fetch", "hello", "pdf-text", "shell", "try", "web-bridge"};
 
 // Runs a line as a person would type it, with the launcher on the search path.
 Ended type(const std::string& line, Options options) {
@@ -80,10 +76,9 @@ bool host_tree_can_be_a_layer() { return read_text("/proc/self/uid_map").find("4
 
 TEST(Profiles, are_valid_and_come_back_from_config) {
     REQUIRE_OR_SKIP(is_root(), "an ordinary user cannot lay an overlay over the host's tree");
-    const Words profiles = shipped_profiles();
-    ASSERT_GE(profiles.size(), 7U);
-    for (const std::string& profile : profiles) {
-        SCOPED_TRACE(profile);
+    for (const std::string& example : examples) {
+        SCOPED_TRACE(example);
+        const std::string profile = source("profiles/" + example + ".yaml");
         const Ended valid = sandbox_command({"validate", profile});
         EXPECT_TRUE(valid.ok()) << valid;
         EXPECT_EQ(valid.err, "");

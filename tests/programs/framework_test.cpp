@@ -42,6 +42,7 @@ security: {no_new_privileges: false, seccomp: {profile: none}}
     for (const std::string& call : calls()) EXPECT_THAT(found, HasSubstr(cat("can, and is not given: ", call, "\n")));
     for (const char* name : {"pid", "ipc", "uts", "net", "cgroup"})
         EXPECT_THAT(found, HasSubstr(cat("can, and is not given: see the host's namespace ", name, "\n")));
+    EXPECT_THAT(found, HasSubstr("has the capabilities [AUDIT_CONTROL, AUDIT_READ, "));
     EXPECT_THAT(found, HasSubstr("can gain privileges by executing a program\n"));
     EXPECT_THAT(found, HasSubstr("has no filter of system calls\n"));
     EXPECT_THAT(found, HasSubstr("somebody has connected\n"));
@@ -56,11 +57,13 @@ TEST_F(Framework, finds_what_is_given_and_not_had) {
     given.reach = {outside_address};
     given.readable = {"/root/secret"};
     given.calls = {"mount"};
+    given.capabilities = {"SYS_ADMIN"};
     given.shared = {"net"};
     const std::string found = shortcomings(path, given);
     for (const char* what : {"write to the host's /srv", "write to a /var/lib of its own", "connect to 198.51.100.2", "read /root/secret",
                              "mount", "see the host's namespace net"})
         EXPECT_THAT(found, HasSubstr(cat("is given, but cannot: ", what)));
+    EXPECT_THAT(found, HasSubstr("has the capabilities [AUDIT_READ, AUDIT_WRITE, CHOWN, "));
 }
 
 TEST_F(Framework, writing_to_the_callers_folder_is_seen_under_another_name) {
@@ -68,7 +71,9 @@ TEST_F(Framework, writing_to_the_callers_folder_is_seen_under_another_name) {
 version: 1
 rootfs: {host: ro}
 mask: [/home, /root, /srv, /mnt, /media, /etc/shadow]
-mounts: [{source: "${PWD}", target: /work, mode: rw, idmap: caller}]
+capabilities: {base: none}
+mounts: [{source: "${PWD}", target: /work, mode: rw}]
+id_map: caller
 )");
     Given given;
     given.more_places = {"/work"};

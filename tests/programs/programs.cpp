@@ -14,12 +14,14 @@ namespace {
 
 bool holds(const Words& list, const std::string& word) { return std::ranges::find(list, word) != list.end(); }
 
-// What smallest-capabilities tries: "NAME CAPABILITY,CAPABILITY" are those that the profile NAME shall do without.
-Words without_capabilities(const std::string& profile) {
-    const char* text = getenv("SANDBOX_PROGRAMS_DROP");
+// What smallest-capabilities tries: "NAME CAPABILITY,CAPABILITY" are those that the profile NAME has instead of its own.
+Words other_capabilities(const std::string& profile) {
+    const char* text = getenv("SANDBOX_PROGRAMS_CAPABILITIES");
     const std::string wanted = text != nullptr ? text : "";
     if (!wanted.starts_with(profile + " ")) return {};
-    return {"--set", cat("capabilities.drop=[", wanted.substr(profile.size() + 1), "]")};
+    return {"--set", "capabilities.base=none",
+            "--set", "capabilities.drop={replace: []}",
+            "--set", cat("capabilities.add={replace: [", wanted.substr(profile.size() + 1), "]}")};
 }
 
 // ---- what the probe is asked, and how the host is looked at afterwards
@@ -111,6 +113,10 @@ std::string judge_privileges(const Json& seen, const Given& given) {
         out +=
             compare_with_given(seen.at("ns").at(name) == own.st_ino, holds(given.shared, name), cat("see the host's namespace ", name), "");
     }
+    Words had = seen.at("caps").at("bounding"), given_ones = given.capabilities;
+    std::ranges::sort(had);
+    std::ranges::sort(given_ones);
+    if (had != given_ones) out += cat("has the capabilities [", sandbox::join(had, ", "), "]\n");
     if (seen.at("nnp") != 1) out += "can gain privileges by executing a program\n";
     if (seen.at("seccomp").at("mode") != 2) out += "has no filter of system calls\n";
     return out;
@@ -131,14 +137,14 @@ const Words& places() {
 }
 
 const Words& calls() {
-    static const Words names = {"mount", "unshare:user", "unshare:net", "socket:AF_PACKET", "bpf"};
+    static const Words names = {"mount", "unshare:user", "unshare:net", "socket:AF_PACKET"};
     return names;
 }
 
 Words words_for(const std::string& profile, const Words& set, const Words& argv) {
     Words words = {"/usr/local/bin/sandbox", "up", profile};
     for (const std::string& one : set) words.insert(words.end(), {"--set", one});
-    for (const std::string& one : without_capabilities(profile)) words.push_back(one);
+    for (const std::string& one : other_capabilities(profile)) words.push_back(one);
     if (!argv.empty()) words.push_back("--");
     words.insert(words.end(), argv.begin(), argv.end());
     return words;
@@ -200,6 +206,7 @@ Options Programs::as_tester() const {
     options.uid = tester;
     options.add["HOME"] = "/home/tester";
     options.add["USER"] = "tester";
+    options.add["XDG_RUNTIME_DIR"] = "/run/user/1000";
     if (chown(folder().path().c_str(), tester, tester) != 0) throw std::runtime_error("cannot give the folder to tester");
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder().path()))
         if (lchown(entry.path().c_str(), tester, tester) != 0) throw std::runtime_error("cannot give a file to tester");
@@ -214,7 +221,7 @@ std::string Programs::shortcomings(const std::string& profile, const Given& give
     const Endpoint everywhere("0.0.0.0", port);
     const Fd here_too = bound(host, SOCK_STREAM, everywhere), there = bound(outside, SOCK_STREAM, everywhere);
     const std::vector<Attempt> attempts = attempts_to_write(given, folder().path());
-    Words argv = {"/usr/local/bin/sandbox-probe", "ns", "nnp", "seccomp"};
+    Words argv = {"/usr/local/bin/sandbox-probe", "ns", "nnp", "seccomp", "caps"};
     for (const Attempt& attempt : attempts) argv.push_back(attempt.verb);
     for (const std::string& path : secrets()) argv.push_back("read:" + path);
     for (const std::string& address : addresses()) argv.push_back(verb_to_connect(address));

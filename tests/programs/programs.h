@@ -18,14 +18,15 @@ using sandbox::cat;
 
 // What a profile gives on purpose. It is exact: what is not here is expected to be refused, what is here to be possible.
 struct Given {
-    Words writable;     // folders inside that it may write and that are the host's: what it writes stays
-    Words scratch;      // folders inside that it may write and that are its own: nothing of it appears on the host
-    Words reach;        // of the addresses below, those that it may connect to
-    Words readable;     // of secrets(), those that it may read
-    Words calls;        // of calls(), those that it may make
-    Words shared;       // of its namespaces, those that are the host's: "net"
-    Words more_places;  // more folders to try to write to
-    Words set;          // --set KEY=VALUE that the profile needs to start
+    Words capabilities;  // all that its processes can have, found by smallest-capabilities
+    Words writable;      // folders inside that it may write and that are the host's: what it writes stays
+    Words scratch;       // folders inside that it may write and that are its own: nothing of it appears on the host
+    Words reach;         // of the addresses below, those that it may connect to
+    Words readable;      // of secrets(), those that it may read
+    Words calls;         // of calls(), those that it may make
+    Words shared;        // of its namespaces, those that are the host's: "net"
+    Words more_places;   // more folders to try to write to
+    Words set;           // --set KEY=VALUE that the profile needs to start
 };
 
 // The addresses of the host and of a machine beyond it, all of which listen on `port`.

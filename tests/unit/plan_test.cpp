@@ -38,11 +38,13 @@ Loaded load(const fs::path& file, const HostFacts& host) {
     return load_profile(request);
 }
 
+// The examples of the language, and further ones. What is shipped for programs runs in tests/programs.
 std::vector<fs::path> profiles() {
     std::vector<fs::path> files;
-    for (const char* folder : {SOURCE_DIR "/profiles", SOURCE_DIR "/tests/unit/plans"})
-        for (const auto& entry : fs::directory_iterator(folder))
-            if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+    for (const char* example : {"build", "fetch", "hello", "pdf-text", "shell", "try", "web-bridge"})
+        files.emplace_back(cat(SOURCE_DIR "/profiles/", example, ".yaml"));
+    for (const auto& entry : fs::directory_iterator(SOURCE_DIR "/tests/unit/plans"))
+        if (entry.path().extension() == ".yaml") files.push_back(entry.path());
     std::ranges::sort(files);
     return files;
 }
