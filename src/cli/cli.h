@@ -54,6 +54,8 @@ struct LogFlags {
 // The same, and adds to the diagnostics what is wrong with the profile on this host. It has to be decoded; that it has
 // mistakes already does not matter, so that the user sees all of them at once.
 [[nodiscard]] Result<HostFacts> examine(Loaded& loaded);
+// Only what is the same on every host: for where a profile is built into a package, and not run.
+void examine_without_host(Loaded& loaded);
 [[nodiscard]] CallerContext caller_context();
 [[nodiscard]] Result<StateRoot> open_state(bool create);
 
@@ -66,7 +68,7 @@ void write_err(std::string_view text);
 
 // The verbs. Each returns the exit code.
 int verb_up(const ProfileOptions& options, const LaunchFlags& flags);
-int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool json);
+int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool host, bool json);
 int verb_plan(const ProfileOptions& options, bool json);
 int verb_config(const ProfileOptions& options, bool origin, bool json);
 int verb_profiles(bool json, bool quiet);

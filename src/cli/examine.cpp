@@ -50,10 +50,9 @@ void check_filter_file(const Text& file, Diagnostics& out) {
             filter.error().hint.empty() ? "the form is that of 'linux.seccomp' in the OCI runtime specification" : filter.error().hint);
 }
 
-void check_filter(const Seccomp& seccomp, Diagnostics& out) {
+void check_all_calls(const Seccomp& seccomp, Diagnostics& out) {
     check_calls(seccomp.allow, "security.seccomp.allow", out);
     check_calls(seccomp.deny, "security.seccomp.deny", out);
-    check_filter_file(seccomp.profile, out);
 }
 
 // ---- namespaces that are joined
@@ -117,11 +116,19 @@ Result<HostFacts> examine(Loaded& loaded) {
     add_new(loaded.diagnostics,
             has_errors(loaded.diagnostics) ? check_named_files(loaded.profile, *facts) : check_against_host(loaded.profile, *facts));
     Diagnostics seen;
-    check_filter(loaded.profile.security.seccomp, seen);
+    check_all_calls(loaded.profile.security.seccomp, seen);
+    check_filter_file(loaded.profile.security.seccomp.profile, seen);
     check_namespaces(loaded.profile, seen);
     add_new(loaded.diagnostics, std::move(seen));
     sort_by_position(loaded.diagnostics);
     return facts;
+}
+
+void examine_without_host(Loaded& loaded) {
+    Diagnostics seen;
+    check_all_calls(loaded.profile.security.seccomp, seen);
+    add_new(loaded.diagnostics, std::move(seen));
+    sort_by_position(loaded.diagnostics);
 }
 
 }  // namespace sandbox

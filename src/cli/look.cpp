@@ -41,7 +41,7 @@ std::optional<Ready> make_ready(const ProfileOptions& options) {
 
 }  // namespace
 
-int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool json) {
+int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool host, bool json) {
     int code = 0;
     ordered_json all = ordered_json::array();
     for (const std::string& name : profiles) {
@@ -54,7 +54,8 @@ int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions
             continue;
         }
         Result<HostFacts> facts;
-        if (loaded->decoded) facts = examine(*loaded);
+        if (loaded->decoded && host) facts = examine(*loaded);
+        if (loaded->decoded && !host) examine_without_host(*loaded);
         if (json)
             for (const Diagnostic& d : loaded->diagnostics) all.push_back(as_json(d, loaded->sources));
         else

@@ -25,7 +25,7 @@ struct Words {
     bool all = false, no_stream = false;
     ExecFlags exec;
     std::string from, to;
-    bool json = false, manual = false, quiet = false, origin = false;
+    bool json = false, manual = false, no_host = false, quiet = false, origin = false;
     std::vector<std::string> parents;
 };
 
@@ -64,7 +64,8 @@ void add_look(CLI::App& app, Words& w, int& code) {
     validate->add_flag("--untrusted", w.profile.untrusted, "refuse what reaches the host beyond the profile's own folder");
     validate->add_option("--set", w.profile.set, "set a key or a variable")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
     validate->add_flag("--json", w.json, "as JSON");
-    validate->callback([&] { code = verb_validate(w.profiles, w.profile, w.json); });
+    validate->add_flag("--no-host", w.no_host, "only mistakes that are the same on every host");
+    validate->callback([&] { code = verb_validate(w.profiles, w.profile, !w.no_host, w.json); });
 
     CLI::App* plan = app.add_subcommand("plan", "show the steps of a launch, with their origin and undo");
     add_profile(*plan, w, true);

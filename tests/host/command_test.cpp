@@ -150,6 +150,20 @@ TEST_F(CommandLine, validate_gives_the_worst_of_all_and_shows_each) {
     }
 }
 
+// Where a package is built: what only this host lacks is no mistake, and what is one everywhere is told as ever.
+TEST_F(CommandLine, validate_without_host_tells_what_is_wrong_everywhere) {
+    const std::string elsewhere = place_.write("elsewhere.yaml", "version: 1\nrootfs: {path: /no/such}\nprocess: {command: [/x]}\n");
+    EXPECT_EQ(sandbox_command({"validate", elsewhere}).code, 1);
+    const Ended fine = sandbox_command({"validate", "--no-host", elsewhere});
+    EXPECT_TRUE(fine.ok()) << fine;
+    EXPECT_EQ(fine.err, "");
+    const Ended wrong = sandbox_command({"validate", "--no-host", invalid(), elsewhere});
+    EXPECT_EQ(wrong.code, 1);
+    EXPECT_EQ(wrong.err, sandbox_command({"validate", invalid()}).err);
+    const std::string call = place_.write("call.yaml", small("security: {seccomp: {deny: [no_such_call]}}\n"));
+    EXPECT_THAT(sandbox_command({"validate", "--no-host", call}).err, HasSubstr("no_such_call"));
+}
+
 TEST_F(CommandLine, validate_as_json_is_a_list_of_all_diagnostics) {
     const Ended none = sandbox_command({"validate", "--json", valid()});
     EXPECT_TRUE(none.ok());
