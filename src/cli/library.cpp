@@ -81,6 +81,16 @@ std::string quoted_places(const std::vector<ProfilePlace>& places) {
     return join(paths, ", ");
 }
 
+// A set of profiles works where it lies, before it is installed: the name's file in the folder of the one that names it, or, for
+// two in one folder of the set, in the folder above. Empty when there is none.
+std::string path_beside(const std::string& word, const ProfileFile& from) {
+    const auto slash = word.find('/');
+    const bool same_folder = slash != std::string::npos && from.directory.ends_with(cat("/", word.substr(0, slash)));
+    const std::string path = clean_path(cat(from.directory, same_folder ? "/../" : "/", word, ".yaml"));
+    const std::string own = clean_path(cat(from.directory, "/", from.name.substr(from.name.rfind('/') + 1)));
+    return path != own && file_exists(path) ? path : std::string();
+}
+
 }  // namespace
 
 std::string working_directory() {
@@ -201,6 +211,8 @@ Result<FoundProfile> InstalledProfiles::find(const std::string& word, const Prof
     const bool path =
         word.starts_with('/') || word.starts_with("./") || word.starts_with("../") || word.ends_with(".yaml") || word.ends_with(".yml");
     if (path) return find_path(word, from);
+    if (from.tier == ProfileTier::named && valid_library_name(word))
+        if (const std::string beside = path_beside(word, from); !beside.empty()) return find_path(beside, from);
     const auto files = files_of(word);
     const auto self = std::ranges::find(files, from.name, &InstalledFile::path);
     return find_below(word, self == files.end() ? 0 : static_cast<std::size_t>(self - files.begin()) + 1);

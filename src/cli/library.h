@@ -44,7 +44,8 @@ class InstalledProfiles : public ProfileLibrary {
     // The profile of that name with its drop-ins, which are those of all places: the system's in name order, then the user's.
     // Of two with one name only that of the earlier place counts; one that is empty, or /dev/null, hides it.
     [[nodiscard]] Result<FoundProfile> find_name(const std::string& name) { return find_below(name, 0); }
-    // A parent. A profile that extends its own name means the one that it stands before on the search path.
+    // A parent. For a file that the user named by its path a name is looked for beside it, then on the search path. A profile that
+    // extends its own name means the one that it stands before on the search path.
     [[nodiscard]] Result<FoundProfile> find(const std::string& word, const ProfileFile& from) override;
 
     // All the files of one name, the one that counts first.

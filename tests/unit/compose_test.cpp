@@ -340,6 +340,17 @@ TEST_F(SearchPath, a_path_beside_a_trusted_file_has_to_be_as_trustworthy) {
     EXPECT_EQ(message(library.find("./parent.yaml", {top / "usr/web.yaml", "", top / "usr", ProfileTier::named})), "found " + parent);
 }
 
+TEST_F(SearchPath, a_file_named_by_its_path_has_its_parents_beside_it) {
+    const std::string beside = write("project/base/x.yaml", "x"), installed = write("usr/base/x.yaml", "x"),
+                      web = write("usr/web.yaml", "x");
+    const ProfileFile from{top / "project/web.yaml", "", top / "project", ProfileTier::named};
+    EXPECT_EQ(message(library.find("base/x", from)), "found " + beside);
+    EXPECT_EQ(message(library.find("web", from)), "found " + web);
+    const std::string other = write("project/base/y.yaml", "x");
+    EXPECT_EQ(message(library.find("base/y", {beside, "", top / "project/base", ProfileTier::named})), "found " + other);
+    EXPECT_EQ(message(library.find("base/x", {top / "etc/web.yaml", "", top / "etc", ProfileTier::system})), "found " + installed);
+}
+
 TEST_F(SearchPath, names_do_not_climb) {
     for (const char* name : {"", "..", "../x", "a/../b", "a/b/c", "A", "a/", "/a", ".d"})
         EXPECT_THAT(message(library.find_name(name)), HasSubstr("is not a profile name")) << name;
