@@ -42,11 +42,13 @@ struct Readme {
 };
 Readme read_readme() {
     Readme readme;
-    bool in_profile = false;
+    bool in_profile = false, recipes = false;
     for (const std::string& line : lines_of(read_text(source("README.md")))) {
+        if (line.starts_with("## ")) recipes = line == "## Recipes";
+        if (recipes) continue;  // tests/programs/readme_test.cpp: they need what is installed there
         const bool block = line.starts_with("    ");
         const std::string text = block ? line.substr(4) : "";
-        if (text.starts_with("version: 1")) in_profile = true;
+        if (text.starts_with("version: 1") && readme.profile.empty()) in_profile = true;
         if (!block) in_profile = false;
         if (in_profile) readme.profile += text + "\n";
         if (text.starts_with("sandbox ")) readme.commands.push_back(text);
