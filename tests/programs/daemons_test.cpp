@@ -1,0 +1,137 @@
+// Servers of data and names: each answers through its port, and keeps what it has a volume for.
+#include <gmock/gmock.h>
+
+#include "programs.h"
+
+namespace {
+
+using namespace programs;
+using testing::HasSubstr;
+
+Given of_a_service() {
+    Given given;
+    given.scratch = {"/run", "/var/tmp", "/var/lib", "/var/log"};
+    return given;
+}
+
+// A directory for data of that user.
+std::string data_of(const TempDir& folder, const std::string& user) {
+    const Ended made = run({"install", "-d", "-m", "0700", "-o", user, "-g", user, folder / "data"});
+    if (!made.ok()) throw std::runtime_error(made.err);
+    return "DATA=" + (folder / "data");
+}
+
+Ended redis(const Words& words) {
+    Words argv{"redis-cli", "-h", "127.0.0.1"};
+    argv.insert(argv.end(), words.begin(), words.end());
+    return until_ok(argv);
+}
+
+TEST_F(Works, redis_answers_and_keeps_its_data) {
+    const std::string data = data_of(folder(), "redis");
+    {
+        const Service server("redis", here(), {data});
+        EXPECT_EQ(until_ok({"sh", "-c", "redis-cli -h 127.0.0.1 ping | grep PONG"}).out, "PONG\n") << server.logs();
+        EXPECT_EQ(redis({"set", "key", "kept"}).out, "OK\n");
+    }
+    const Service again("redis", here(), {data});
+    EXPECT_EQ(until_ok({"sh", "-c", "redis-cli -h 127.0.0.1 get key | grep kept"}).out, "kept\n") << again.logs();
+}
+
+TEST_F(Confined, redis) {
+    Given given = of_a_service();
+    given.set = {data_of(folder(), "redis")};
+    EXPECT_EQ(shortcomings("redis", given), "");
+}
+
+Ended sql(const std::string& words) {
+    return until_ok({"psql", "-h", "127.0.0.1", "-U", "postgres", "-qtA", "-v", "ON_ERROR_STOP=1", "-c", words});
+}
+
+TEST_F(Works, postgresql_takes_a_table_and_keeps_it) {
+    const std::string data = data_of(folder(), "postgres");
+    {
+        const Service server("postgresql", here(), {data});
+        const Ended made = sql("create table if not exists t(a int); delete from t; insert into t values (40), (2);");
+        EXPECT_TRUE(made.ok()) << made << server.logs();
+    }
+    const Service again("postgresql", here(), {data});
+    EXPECT_EQ(sql("select sum(a) from t").out, "42\n") << again.logs();
+}
+
+TEST_F(Confined, postgresql) {
+    Given given = of_a_service();
+    given.set = {data_of(folder(), "postgres")};
+    EXPECT_EQ(shortcomings("postgresql", given), "");
+}
+
+TEST_F(Works, memcached_keeps_a_value) {
+    const Service server("memcached", here());
+    const Ended kept =
+        until_ok({"sh", "-c", "printf 'set k 0 60 4\\r\\nkept\\r\\nget k\\r\\nquit\\r\\n' | nc -w 5 127.0.0.1 11211 | grep kept"});
+    EXPECT_EQ(kept.out, "kept\r\n") << kept << server.logs();
+}
+
+TEST_F(Confined, memcached) { EXPECT_EQ(shortcomings("memcached", of_a_service()), ""); }
+
+TEST_F(Works, lighttpd_serves_a_page) {
+    folder().write("site/index.html", "the page\n");
+    const Service server("lighttpd", here(), {"SITE=" + (folder() / "site")});
+    EXPECT_EQ(until_ok({"curl", "-sf", "http://127.0.0.1:8081/"}).out, "the page\n") << server.logs();
+    EXPECT_EQ(run({"curl", "-sf", "--path-as-is", "http://127.0.0.1:8081/../../../etc/passwd"}).out, "");
+}
+
+TEST_F(Confined, lighttpd) { EXPECT_EQ(shortcomings("lighttpd", of_a_service()), ""); }
+
+TEST_F(Works, dnsmasq_answers_from_its_file) {
+    folder().write("names", "192.0.2.55 printer.lab\n");
+    const Service server("dnsmasq", here(), {"HOSTS=" + (folder() / "names")});
+    const Words dig{"dig", "+short", "+tries=1", "+time=2", "-p", "5353", "@127.0.0.1"};
+    Words name = dig;
+    name.emplace_back("printer.lab");
+    EXPECT_EQ(until_ok(name).out, "192.0.2.55\n") << server.logs();
+    name.emplace_back("+tcp");
+    EXPECT_EQ(until_ok(name).out, "192.0.2.55\n") << server.logs();
+}
+
+TEST_F(Confined, dnsmasq) { EXPECT_EQ(shortcomings("dnsmasq", of_a_service()), ""); }
+
+TEST_F(Works, mosquitto_passes_a_message_on) {
+    const Service server("mosquitto", here());
+    const Ended sent = until_ok({"mosquitto_pub", "-h", "127.0.0.1", "-t", "room", "-m", "warm", "-r"});
+    EXPECT_TRUE(sent.ok()) << sent << server.logs();
+    EXPECT_EQ(run({"mosquitto_sub", "-h", "127.0.0.1", "-t", "room", "-C", "1", "-W", "5"}).out, "warm\n");
+}
+
+TEST_F(Confined, mosquitto) { EXPECT_EQ(shortcomings("mosquitto", of_a_service()), ""); }
+
+TEST_F(Works, haproxy_passes_to_its_servers) {
+    folder().write("page", "from behind\n");
+    std::optional<Process> server;
+    {
+        const InNetwork in(outside);
+        server.emplace(Process::start({"python3", "-u", "-m", "http.server", "80"}, here()));
+        ASSERT_TRUE(server->expect("Serving HTTP on")) << server->err();
+    }
+    const std::string backend = cat(outside_address, ":80");
+    const Service proxy("haproxy", here(), {"BACKEND1=" + backend, "BACKEND2=" + backend});
+    EXPECT_EQ(until_ok({"curl", "-sf", "http://127.0.0.1:8082/page"}).out, "from behind\n") << proxy.logs();
+    server->signal(SIGTERM);
+    static_cast<void>(server->wait());
+}
+
+TEST_F(Confined, haproxy) { EXPECT_EQ(shortcomings("haproxy", of_a_service()), ""); }
+
+TEST_F(Works, rsyncd_gives_a_file_and_takes_none) {
+    folder().write("share/file", "the file\n");
+    const Service server("rsyncd", here(), {"SHARE=" + (folder() / "share")});
+    const Ended got = until_ok({"rsync", "--quiet", "rsync://127.0.0.1:8730/share/file", folder() / "copy"});
+    EXPECT_TRUE(got.ok()) << got << server.logs();
+    EXPECT_EQ(read_text(folder() / "copy"), "the file\n");
+    const Ended refused = run({"rsync", "--quiet", folder() / "copy", "rsync://127.0.0.1:8730/share/other"});
+    EXPECT_THAT(refused.err, HasSubstr("read only")) << refused;
+}
+
+TEST_F(Confined, rsyncd) { EXPECT_EQ(shortcomings("rsyncd", of_a_service()), ""); }
+
+}  // namespace
