@@ -134,4 +134,80 @@ TEST_F(Works, rsyncd_gives_a_file_and_takes_none) {
 
 TEST_F(Confined, rsyncd) { EXPECT_EQ(shortcomings("rsyncd", of_a_service()), ""); }
 
+TEST_F(Works, sshd_lets_a_key_in_and_a_wrong_one_not) {
+    ASSERT_TRUE(run({"install", "-d", "-m", "0700", "-o", "tester", "-g", "tester", folder() / "hostkeys"}).ok());
+    for (const char* key : {"key", "other"}) ASSERT_TRUE(run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder() / key}).ok());
+    const Service server("sshd", here(), {"ACCOUNT=tester", "KEYS=" + (folder() / "key.pub"), "HOSTKEYS=" + (folder() / "hostkeys")});
+    const auto ssh = [&](const char* key) {
+        return Words{"ssh",
+                     "-p",
+                     "2222",
+                     "-o",
+                     "BatchMode=yes",
+                     "-o",
+                     "StrictHostKeyChecking=no",
+                     "-o",
+                     "UserKnownHostsFile=/dev/null",
+                     "-o",
+                     "IdentitiesOnly=yes",
+                     "-i",
+                     folder() / key,
+                     "tester@127.0.0.1",
+                     "id -u; hostname; cat /root/secret"};
+    };
+    until_ok({"nc", "-z", "127.0.0.1", "2222"});
+    const Ended in = until_ok({"sh", "-c", cat("ssh-keyscan -p 2222 127.0.0.1 2>/dev/null | grep ed25519")});
+    ASSERT_TRUE(in.ok()) << in << server.logs();
+    const Ended ended = run(ssh("key"));
+    EXPECT_THAT(ended.out, HasSubstr("1000\nsshd\n")) << ended << server.logs();
+    EXPECT_THAT(ended.out, testing::Not(HasSubstr("secret of")));
+    EXPECT_EQ(run(ssh("other")).code, 255);
+}
+
+TEST_F(Confined, sshd) {
+    ASSERT_TRUE(run({"install", "-d", "-m", "0700", "-o", "tester", "-g", "tester", folder() / "hostkeys"}).ok());
+    folder().write("key.pub", "");
+    Given given = of_a_service();
+    given.set = {"ACCOUNT=tester", "KEYS=" + (folder() / "key.pub"), "HOSTKEYS=" + (folder() / "hostkeys")};
+    EXPECT_EQ(shortcomings("sshd", given), "");
+}
+
+TEST_F(Works, samba_gives_a_file_and_takes_none) {
+    folder().write("share/file", "the file\n");
+    const Service server("samba", here(), {"SHARE=" + (folder() / "share")});
+    const Words client{"smbclient", "-N", "-p", "4450", "//127.0.0.1/share", "-c"};
+    Words get = client, put = client;
+    get.push_back(cat("get file ", folder() / "copy"));
+    const Ended got = until_ok(get);
+    EXPECT_TRUE(got.ok()) << got << server.logs();
+    EXPECT_EQ(read_text(folder() / "copy"), "the file\n");
+    put.push_back(cat("put ", folder() / "copy", " other"));
+    EXPECT_FALSE(run(put).ok());
+    EXPECT_FALSE(exists(folder() / "share/other"));
+}
+
+TEST_F(Confined, samba) {
+    Given given = of_a_service();
+    given.capabilities = {"SETGID", "SETUID", "DAC_OVERRIDE"};
+    EXPECT_EQ(shortcomings("samba", given), "");
+}
+
+TEST_F(Works, unbound_asks_its_server) {
+    folder().write("names", "192.0.2.56 scanner.lab\n");
+    std::optional<Process> server;
+    {
+        const InNetwork in(outside);
+        server.emplace(Process::start({"dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root",
+                                       "--pid-file=", cat("--addn-hosts=", folder() / "names")},
+                                      here()));
+    }
+    const Service resolver("unbound", here(), {cat("FORWARD=", outside_address)});
+    const Ended answer = until_ok({"sh", "-c", "dig +short +tries=1 +time=2 -p 5335 @127.0.0.1 scanner.lab | grep 192"});
+    EXPECT_EQ(answer.out, "192.0.2.56\n") << answer << resolver.logs();
+    server->signal(SIGTERM);
+    static_cast<void>(server->wait());
+}
+
+TEST_F(Confined, unbound) { EXPECT_EQ(shortcomings("unbound", of_a_service()), ""); }
+
 }  // namespace
