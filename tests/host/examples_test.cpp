@@ -27,7 +27,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 // Examples of the language. Those of programs need the programs: tests/programs.
-const Words examples = {"build", "fetch", "hello", "pdf-text", "shell", "try", "web-bridge"};
+const Words examples = {"build", "fetch", "hello", "shell", "try", "web-bridge"};
 
 // Runs a line as a person would type it, with the launcher on the search path.
 Ended type(const std::string& line, Options options) {
@@ -145,21 +145,6 @@ TEST(Profiles, build_leaves_the_sources_alone) {
     EXPECT_TRUE(built.ok()) << built;
     EXPECT_THAT(built.out, HasSubstr("/build\n"));
     EXPECT_FALSE(exists(sources / "out"));
-}
-
-TEST(Profiles, pdf_text_writes_as_the_caller_and_nowhere_else) {
-    REQUIRE_OR_SKIP(is_root(), "needs root");
-    const TempDir work;
-    work.write("in.pdf", "%PDF-1.4\n");
-    Options options;
-    options.directory = work.path();
-    options.add["PWD"] = work.path();
-    // Another converter in the same sandbox: the profile's own need not be installed.
-    const Ended converted =
-        sandbox_command({"up", source("profiles/pdf-text.yaml"), "--", "/bin/sh", "-c", "cp in.pdf out.txt && id -u"}, options);
-    EXPECT_TRUE(converted.ok()) << converted;
-    EXPECT_EQ(converted.out, "0\n");
-    EXPECT_EQ(read_text(work / "out.txt"), "%PDF-1.4\n");
 }
 
 class NetworkProfiles : public OwnNetwork {

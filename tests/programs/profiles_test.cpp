@@ -15,7 +15,7 @@ using testing::IsEmpty;
 const char* const installed = "/usr/share/sandbox/profiles";
 
 // Examples of the language rather than of programs: tests/host/examples_test.cpp runs them.
-const std::set<std::string> examples = {"build", "fetch", "hello", "pdf-text", "shell", "try", "web-bridge"};
+const std::set<std::string> examples = {"build", "fetch", "hello", "shell", "try", "web-bridge"};
 
 std::set<std::string> profiles() {
     std::set<std::string> names;

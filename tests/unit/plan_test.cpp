@@ -41,7 +41,7 @@ Loaded load(const fs::path& file, const HostFacts& host) {
 // The examples of the language, and further ones. What is shipped for programs runs in tests/programs.
 std::vector<fs::path> profiles() {
     std::vector<fs::path> files;
-    for (const char* example : {"build", "fetch", "hello", "pdf-text", "shell", "try", "web-bridge"})
+    for (const char* example : {"build", "fetch", "hello", "shell", "try", "web-bridge"})
         files.emplace_back(cat(SOURCE_DIR "/profiles/", example, ".yaml"));
     for (const auto& entry : fs::directory_iterator(SOURCE_DIR "/tests/unit/plans"))
         if (entry.path().extension() == ".yaml") files.push_back(entry.path());

@@ -1,0 +1,163 @@
+// Documents, pictures and sound: what people convert, and what came by mail.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "programs.h"
+
+namespace {
+
+using namespace programs;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+// An ordinary user has been given no groups here: limits that need them are left out when told to.
+const std::string without_groups = "policy.unsupported=warn";
+
+const std::string png_begins = "\x89PNG\r\n";
+
+// A PDF of one page with this as its content stream.
+std::string pdf_of(const std::string& content, const std::string& filter = "") {
+    const Words objects = {
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>",
+        cat("<< /Length ", content.size(), filter, " >>\nstream\n", content, "\nendstream"),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    };
+    std::string text = "%PDF-1.4\n", table;
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        const std::string offset = std::to_string(text.size());
+        table += cat(std::string(10 - offset.size(), '0'), offset, " 00000 n \n");
+        text += cat(i + 1, " 0 obj\n", objects[i], "\nendobj\n");
+    }
+    return cat(text, "xref\n0 6\n0000000000 65535 f \n", table, "trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n", text.size(),
+               "\n%%EOF\n");
+}
+
+std::string pdf_that_says(const std::string& words) { return pdf_of(cat("BT /F 24 Tf 20 100 Td (", words, ") Tj ET")); }
+
+uid_t owner_of(const std::string& path) {
+    struct stat status {};
+    return stat(path.c_str(), &status) == 0 ? status.st_uid : static_cast<uid_t>(-1);
+}
+
+// The host's own reader, which the profile under test has no part in.
+std::string text_of(const std::string& pdf) { return run({"pdftotext", pdf, "-"}).out; }
+
+Given of_the_folder() {
+    Given given;
+    given.scratch = {"/var/tmp"};
+    given.writable = {"/work"};
+    return given;
+}
+
+// ---- pdf-text
+
+TEST_F(Works, pdf_text_writes_the_text_beside_the_document) {
+    folder().write("report.pdf", pdf_that_says("It is in the report"));
+    const Ended done = up("pdf-text", {}, {"IN=report.pdf", "OUT=report.txt"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(read_text(folder() / "report.txt"), HasSubstr("It is in the report\n"));
+}
+
+TEST_F(Works, pdf_text_for_an_ordinary_user) {
+    folder().write("in.pdf", pdf_that_says("It is mine"));
+    const Ended done = up("pdf-text", {}, {without_groups}, as_tester());
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(read_text(folder() / "out.txt"), HasSubstr("It is mine"));
+    EXPECT_EQ(owner_of(folder() / "out.txt"), 1000U);
+}
+
+TEST_F(Works, pdf_text_reads_standard_input) {
+    Options options = here();
+    options.input = pdf_that_says("It came through a pipe");
+    EXPECT_THAT(up("pdf-text", {"pdftotext", "-", "-"}, {}, options).out, HasSubstr("It came through a pipe"));
+}
+
+TEST_F(Works, pdf_text_is_ended_when_a_document_fills_memory) {
+    // Millions of letters, each in another place: what is twice in one is left out.
+    const Ended packed = run({"perl", "-MCompress::Zlib", "-e",
+                              "print compress('BT /F 9 Tf ' . join('', map { '1 0 0 1 ' . $_ * 7 % 397 . ' ' . $_ * 3 % 199 . "
+                              "' Tm (AAAAAAAA) Tj ' } 1 .. 250000) . 'ET')"});
+    ASSERT_TRUE(packed.ok()) << packed;
+    folder().write("in.pdf", pdf_of(packed.out, " /Filter /FlateDecode"));
+    const Ended full = up("pdf-text", {}, {"resources.memory.max=48Mi"});
+    EXPECT_EQ(full.code, 128 + 9) << full;
+}
+
+TEST_F(Confined, pdf_text) { EXPECT_EQ(shortcomings("pdf-text", of_the_folder()), ""); }
+
+TEST_F(Confined, pdf_text_of_an_ordinary_user) {
+    Given given = of_the_folder();
+    given.set = {without_groups};
+    EXPECT_EQ(shortcomings("pdf-text", given, as_tester()), "");
+}
+
+// ---- qpdf
+
+TEST_F(Works, qpdf_puts_a_document_in_order) {
+    folder().write("in.pdf", pdf_that_says("Page one"));
+    const Ended done = up("qpdf");
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(read_text(folder() / "out.pdf"), HasSubstr("/Linearized"));
+    EXPECT_THAT(text_of(folder() / "out.pdf"), HasSubstr("Page one"));
+}
+
+TEST_F(Works, qpdf_joins_and_encrypts) {
+    folder().write("a.pdf", pdf_that_says("Page one"));
+    folder().write("b.pdf", pdf_that_says("Page two"));
+    const Ended done =
+        up("qpdf", {"qpdf", "--empty", "--pages", "a.pdf", "b.pdf", "--", "--encrypt", "open", "owner", "256", "--", "both.pdf"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(text_of(folder() / "both.pdf"), "");
+    EXPECT_THAT(run({"pdftotext", "-upw", "open", folder() / "both.pdf", "-"}).out, AllOf(HasSubstr("Page one"), HasSubstr("Page two")));
+}
+
+TEST_F(Confined, qpdf) { EXPECT_EQ(shortcomings("qpdf", of_the_folder()), ""); }
+
+// ---- ghostscript
+
+const char* const paper = "%!PS\n/Helvetica findfont 30 scalefont setfont 72 700 moveto (On paper) show showpage\n";
+
+TEST_F(Works, ghostscript_makes_a_pdf) {
+    folder().write("in.ps", paper);
+    const Ended done = up("ghostscript");
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(text_of(folder() / "out.pdf"), HasSubstr("On paper"));
+}
+
+TEST_F(Works, ghostscript_makes_pictures_of_pages) {
+    folder().write("in.ps", paper);
+    const Ended done = up("ghostscript", {"gs", "-q", "-sDEVICE=png16m", "-r20", "-o", "page-%d.png", "in.ps"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(read_text(folder() / "page-1.png"), StartsWith(png_begins));
+}
+
+// A program that reads and writes files, and says of each whether it could.
+const char* const nosy_paper = R"(%!PS
+/try { stopped { (refused) } { (done) } ifelse print (\n) print clear } def
+(read a secret: ) print { (/home/tester/secret) (r) file } try
+(write to the system: ) print { (/etc/ghostscript.was.here) (w) file } try
+(write to the folder: ) print { (/work/left) (w) file closefile } try
+)";
+
+TEST_F(Works, ghostscript_gives_a_hostile_program_nothing) {
+    folder().write("in.ps", nosy_paper);
+    const Ended safe = up("ghostscript");
+    EXPECT_EQ(safe.out, "read a secret: refused\nwrite to the system: refused\nwrite to the folder: refused\n") << safe;
+    // The same when its own safety is broken, as it has been more than once: the sandbox is still there.
+    const Ended broken = up("ghostscript", {"gs", "-q", "-dNOSAFER", "-sDEVICE=pdfwrite", "-o", "out.pdf", "in.ps"});
+    EXPECT_EQ(broken.out, "read a secret: refused\nwrite to the system: refused\nwrite to the folder: done\n") << broken;
+    EXPECT_FALSE(exists("/etc/ghostscript.was.here"));
+}
+
+TEST_F(Works, ghostscript_is_ended_when_a_program_loops) {
+    folder().write("in.ps", "%!PS\n{ } loop\n");
+    EXPECT_EQ(up("ghostscript", {}, {"lifecycle.timeout=1s"}).code, 124);
+}
+
+TEST_F(Confined, ghostscript) { EXPECT_EQ(shortcomings("ghostscript", of_the_folder()), ""); }
+
+}  // namespace
