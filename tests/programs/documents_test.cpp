@@ -160,4 +160,55 @@ TEST_F(Works, ghostscript_is_ended_when_a_program_loops) {
 
 TEST_F(Confined, ghostscript) { EXPECT_EQ(shortcomings("ghostscript", of_the_folder()), ""); }
 
+// ---- libreoffice
+
+const char* const letter = R"(<?xml version="1.0" encoding="UTF-8"?>
+<office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ office:version="1.3" office:mimetype="application/vnd.oasis.opendocument.text">
+<office:body><office:text><text:p>Dear reader of the letter</text:p></office:text></office:body></office:document>
+)";
+
+TEST_F(Works, libreoffice_converts_a_letter) {
+    folder().write("letter.fodt", letter);
+    const Options tester = as_tester();
+    const Ended done = up("libreoffice", {}, {without_groups, "IN=letter.fodt"}, tester);
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(text_of(folder() / "letter.pdf"), HasSubstr("Dear reader of the letter"));
+    EXPECT_EQ(owner_of(folder() / "letter.pdf"), 1000U);
+}
+
+TEST_F(Works, libreoffice_converts_to_other_formats) {
+    folder().write("letter.fodt", letter);
+    const Ended done = up("libreoffice", {}, {"IN=letter.fodt", "TO=docx"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(run({"unzip", "-p", folder() / "letter.docx", "word/document.xml"}).out, HasSubstr("Dear reader of the letter"));
+}
+
+TEST_F(Confined, libreoffice) { EXPECT_EQ(shortcomings("libreoffice", of_the_folder()), ""); }
+
+// ---- chromium
+
+TEST_F(Works, chromium_prints_a_page) {
+    folder().write("in.html", "<h1 id=here></h1><script>here.textContent = 'Sum ' + (40 + 2)</script>\n");
+    const Ended done = up("chromium", {}, {without_groups}, as_tester());
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(text_of(folder() / "out.pdf"), HasSubstr("Sum 42"));
+    EXPECT_EQ(owner_of(folder() / "out.pdf"), 1000U);
+}
+
+TEST_F(Works, chromium_shows_a_hostile_page_nothing_of_the_host) {
+    const Fd listening = bound(outside, SOCK_STREAM, Endpoint("0.0.0.0", port));
+    folder().write("beside.html", "a file beside it");
+    folder().write("in.html", cat("<p>The page</p><iframe src='beside.html'></iframe><iframe src='file:///home/tester/secret'></iframe>",
+                                  "<img src='http://", outside_address, ":", port, "/i-am-read'>\n"));
+    const Ended done = up("chromium");
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(text_of(folder() / "out.pdf"),
+                AllOf(HasSubstr("The page"), HasSubstr("a file beside it"), Not(HasSubstr("the secret of"))));
+    EXPECT_FALSE(readable(listening.get(), milliseconds(0))) << "somebody has connected";
+}
+
+TEST_F(Confined, chromium) { EXPECT_EQ(shortcomings("chromium", of_the_folder()), ""); }
+
 }  // namespace
