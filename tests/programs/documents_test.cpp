@@ -53,6 +53,12 @@ Given of_the_folder() {
     return given;
 }
 
+Given of_streams() {
+    Given given;
+    given.scratch = {"/var/tmp"};
+    return given;
+}
+
 // ---- pdf-text
 
 TEST_F(Works, pdf_text_writes_the_text_beside_the_document) {
@@ -210,5 +216,181 @@ TEST_F(Works, chromium_shows_a_hostile_page_nothing_of_the_host) {
 }
 
 TEST_F(Confined, chromium) { EXPECT_EQ(shortcomings("chromium", of_the_folder()), ""); }
+
+// ---- imagemagick, tesseract, optipng, exiftool
+
+// Draws a picture of words into the folder.
+void draw(const TempDir& folder, const std::string& words, const std::string& file) {
+    const Ended drawn = run({"convert", "-size", "400x80", "xc:white", "-font", "DejaVu-Sans", "-pointsize", "40", "-draw",
+                             cat("text 10,50 \"", words, "\""), folder / file});
+    if (!drawn.ok()) throw std::runtime_error("cannot draw: " + drawn.err);
+}
+
+TEST_F(Works, imagemagick_converts_a_picture) {
+    draw(folder(), "Hello", "in.png");
+    const Ended done = up("imagemagick", {}, {without_groups}, as_tester());
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(run({"identify", "-format", "%m %wx%h", folder() / "out.jpg"}).out, "JPEG 400x80");
+    EXPECT_EQ(owner_of(folder() / "out.jpg"), 1000U);
+}
+
+TEST_F(Works, imagemagick_changes_pictures_in_place) {
+    draw(folder(), "One", "a.png");
+    draw(folder(), "Two", "b.png");
+    const Ended done = up("imagemagick", {"mogrify", "-resize", "50%", "a.png", "b.png"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(run({"identify", "-format", "%wx%h ", folder() / "a.png", folder() / "b.png"}).out, "200x40 200x40 ");
+}
+
+TEST_F(Confined, imagemagick) { EXPECT_EQ(shortcomings("imagemagick", of_the_folder()), ""); }
+
+TEST_F(Works, tesseract_reads_a_picture_that_imagemagick_drew) {
+    const Ended drawn = up("imagemagick", {"convert", "-size", "400x80", "xc:white", "-font", "DejaVu-Sans", "-pointsize", "40", "-draw",
+                                           "text 10,50 'Hello 42'", "in.png"});
+    ASSERT_TRUE(drawn.ok()) << drawn;
+    const Ended text = up("tesseract");
+    EXPECT_THAT(text.out, StartsWith("Hello 42\n")) << text;
+}
+
+TEST_F(Works, tesseract_makes_a_pdf_to_search_in) {
+    draw(folder(), "Hello 42", "scan.png");
+    const Ended done = up("tesseract", {"tesseract", "scan.png", "scan", "pdf"});
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(text_of(folder() / "scan.pdf"), HasSubstr("Hello 42"));
+}
+
+TEST_F(Confined, tesseract) { EXPECT_EQ(shortcomings("tesseract", of_the_folder()), ""); }
+
+TEST_F(Works, optipng_makes_a_picture_smaller) {
+    draw(folder(), "Hello", "in.png");
+    const auto signature = [&] { return run({"identify", "-format", "%#", folder() / "in.png"}).out; };
+    const std::string shown = signature();
+    const std::size_t size = read_text(folder() / "in.png").size();
+    const Ended done = up("optipng");
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_LT(read_text(folder() / "in.png").size(), size);
+    EXPECT_EQ(signature(), shown);
+}
+
+TEST_F(Confined, optipng) { EXPECT_EQ(shortcomings("optipng", of_the_folder()), ""); }
+
+TEST_F(Works, exiftool_shows_and_takes_out_what_a_picture_says) {
+    ASSERT_TRUE(run({"convert", "-size", "8x8", "xc:red", "-set", "comment", "taken at home", folder() / "in.jpg"}).ok());
+    const Ended shown = up("exiftool");
+    EXPECT_THAT(shown.out, AllOf(HasSubstr("taken at home"), HasSubstr("8x8"))) << shown;
+    const Words take_out = {"exiftool", "-all=", "in.jpg"};
+    EXPECT_FALSE(up("exiftool", take_out).ok());
+    EXPECT_THAT(read_text(folder() / "in.jpg"), HasSubstr("taken at home"));
+    const Ended taken = up("exiftool", take_out, {"MODE=rw"});
+    EXPECT_TRUE(taken.ok()) << taken;
+    EXPECT_THAT(read_text(folder() / "in.jpg"), Not(HasSubstr("taken at home")));
+}
+
+TEST_F(Confined, exiftool) { EXPECT_EQ(shortcomings("exiftool", of_streams()), ""); }
+
+TEST_F(Confined, exiftool_that_writes) {
+    Given given = of_the_folder();
+    given.set = {"MODE=rw"};
+    EXPECT_EQ(shortcomings("exiftool", given), "");
+}
+
+// ---- graphviz, rsvg
+
+TEST_F(Works, graphviz_draws_a_graph) {
+    Options options = here();
+    options.input = "digraph { begin -> end }";
+    EXPECT_THAT(up("graphviz", {}, {}, options).out, AllOf(HasSubstr("<svg"), HasSubstr(">begin</text>"), HasSubstr(">end</text>")));
+    EXPECT_THAT(up("graphviz", {"neato", "-Tpng"}, {}, options).out, StartsWith(png_begins));
+}
+
+TEST_F(Works, graphviz_is_ended_when_a_graph_takes_for_ever) {
+    Options options = here();
+    options.input = "digraph {";
+    for (int from = 0; from < 300; ++from)
+        for (int to = from + 1; to < 300; ++to) options.input += cat(from, "->", to, ";");
+    options.input += "}";
+    EXPECT_EQ(up("graphviz", {}, {"lifecycle.timeout=1s"}, options).code, 124);
+}
+
+TEST_F(Confined, graphviz) { EXPECT_EQ(shortcomings("graphviz", of_streams()), ""); }
+
+std::string red_square(int size) {
+    return cat("<svg xmlns='http://www.w3.org/2000/svg' width='", size, "' height='", size, "'>",
+               "<rect width='100%' height='100%' fill='red'/></svg>");
+}
+
+TEST_F(Works, rsvg_draws_a_picture) {
+    Options options = here();
+    options.input = red_square(16);
+    const Ended drawn = up("rsvg", {}, {}, options);
+    folder().write("out.png", drawn.out);
+    EXPECT_EQ(run({"convert", folder() / "out.png", "-format", "%wx%h %[pixel:p{8,8}]", "info:"}).out, "16x16 srgb(255,0,0)") << drawn.err;
+}
+
+TEST_F(Works, rsvg_is_ended_when_a_picture_fills_memory) {
+    Options options = here();
+    options.input = red_square(20000);  // 1.6 GB
+    const Ended full = up("rsvg", {}, {}, options);
+    EXPECT_EQ(full.code, 128 + 9) << full.err;
+    EXPECT_EQ(full.out, "");
+}
+
+TEST_F(Confined, rsvg) { EXPECT_EQ(shortcomings("rsvg", of_streams()), ""); }
+
+// ---- ffmpeg, sox, espeak-ng
+
+TEST_F(Works, ffmpeg_converts_a_film) {
+    const Ended made = up("ffmpeg", {"ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x48", "-f", "lavfi", "-i",
+                                     "sine=d=1", "in.mkv"});
+    ASSERT_TRUE(made.ok()) << made;
+    const Ended done = up("ffmpeg", {}, {without_groups}, as_tester());
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_EQ(run({"ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width:format=format_name", "-of", "csv=p=0",
+                   folder() / "out.mp4"})
+                  .out,
+              "h264,64\naac\n\"mov,mp4,m4a,3gp,3g2,mj2\"\n");
+    EXPECT_EQ(owner_of(folder() / "out.mp4"), 1000U);
+}
+
+TEST_F(Works, ffmpeg_follows_no_playlist_to_the_network) {
+    const Fd listening = bound(outside, SOCK_STREAM, Endpoint("0.0.0.0", port));
+    folder().write("in.m3u8", cat("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://", outside_address, ":", port,
+                                  "/i-am-read.ts\n#EXT-X-ENDLIST\n"));
+    const Ended done = up("ffmpeg", {"ffmpeg", "-nostdin", "-protocol_whitelist", "file,http,tcp", "-i", "in.m3u8", "out.mp4"});
+    EXPECT_FALSE(done.ok()) << done;
+    EXPECT_THAT(done.err, HasSubstr("Network is unreachable"));
+    EXPECT_FALSE(readable(listening.get(), milliseconds(0))) << "somebody has connected";
+}
+
+TEST_F(Confined, ffmpeg) { EXPECT_EQ(shortcomings("ffmpeg", of_the_folder()), ""); }
+
+TEST_F(Works, sox_converts_a_sound) {
+    const Ended made = up("sox", {"sox", "-n", "in.wav", "synth", "1", "sine", "440", "gain", "-3"});
+    ASSERT_TRUE(made.ok()) << made;
+    const Ended done = up("sox", {}, {without_groups}, as_tester());
+    EXPECT_TRUE(done.ok()) << done;
+    EXPECT_THAT(read_text(folder() / "out.flac"), StartsWith("fLaC"));
+    EXPECT_EQ(run({"soxi", "-D", folder() / "out.flac"}).out, "1.000000\n");
+}
+
+TEST_F(Works, sox_measures_and_filters_streams) {
+    Options options = here();
+    options.input = std::string(8000, '\0');  // half a second of silence
+    const Ended stat = up("sox", {"sox", "-t", "raw", "-r", "8000", "-e", "signed", "-b", "16", "-c", "1", "-", "-n", "stat"}, {}, options);
+    EXPECT_THAT(stat.err, AllOf(HasSubstr("Length (seconds):      0.500000"), HasSubstr("Maximum amplitude:     0.000000"))) << stat;
+}
+
+TEST_F(Confined, sox) { EXPECT_EQ(shortcomings("sox", of_the_folder()), ""); }
+
+TEST_F(Works, espeak_ng_speaks) {
+    Options options = here();
+    options.input = "one two three";
+    const Ended spoken = up("espeak-ng", {}, {}, options);
+    EXPECT_THAT(spoken.out, StartsWith("RIFF"));
+    EXPECT_GT(spoken.out.size(), 20000U);  // half a second and more
+    EXPECT_NE(up("espeak-ng", {}, {"VOICE=de"}, options).out, spoken.out);
+}
+
+TEST_F(Confined, espeak_ng) { EXPECT_EQ(shortcomings("espeak-ng", of_streams()), ""); }
 
 }  // namespace
