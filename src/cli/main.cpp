@@ -110,7 +110,9 @@ void add_installed(CLI::App& app, Words& w, int& code) {
     profiles->callback([&] { code = verb_profiles(w.json, w.quiet); });
 
     CLI::App* fresh = app.add_subcommand("new", "write a commented profile to start from, and print its path");
-    fresh->add_option("profile", w.profile.profile, "a name, the path of a file, or - for standard output")->required()->type_name("NAME");
+    fresh->add_option("profile", w.profile.profile, "a name, the path of a file, or - for standard output")
+        ->required()
+        ->type_name("NAME|PATH");
     fresh->add_option("--extends", w.parents, "build on PROFILE")->type_name("PROFILE")->allow_extra_args(false)->take_all();
     fresh->footer("What follows -- becomes the profile's command.");
     fresh->callback([&] { code = verb_new(w.profile.profile, w.parents, w.profile.command); });
@@ -227,25 +229,11 @@ void add_enter(CLI::App& app, Words& w, int& code) {
     diff->callback([&w, &code] { code = verb_diff(w.name, w.json); });
 }
 
-VerbWords words_of(const CLI::App& verb) {
-    VerbWords out{verb.get_name(), verb.get_description(), {}, VerbWords::Takes::nothing};
-    for (const CLI::Option* option : verb.get_options()) {
-        for (const std::string& name : option->get_lnames()) out.options.push_back(cat("--", name));
-        if (!option->get_positional()) continue;
-        const std::string takes = option->get_type_name();
-        if (takes == "NAME" || takes == "FROM" || takes == "TO") out.takes = VerbWords::Takes::sandboxes;
-        if (takes == "PROFILE") out.takes = VerbWords::Takes::profiles;
-    }
-    return out;
-}
-
 void add_completion(CLI::App& app, Words& w, int& code) {
     CLI::App* completion = app.add_subcommand("completion", "print a script with which a shell completes verbs, options and names");
-    completion->add_option("shell", w.shell, "bash, zsh or fish")->type_name("SHELL")->required();
+    completion->add_option("shell", w.shell, "the shell")->type_name("bash|zsh|fish")->required();
     completion->callback([&] {
-        std::vector<VerbWords> verbs;
-        for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) verbs.push_back(words_of(*verb));
-        const std::string script = completion_script(w.shell, verbs);
+        const std::string script = completion_script(w.shell, command_words(app));
         if (!script.empty()) return write_out(script);
         write_err(cat("sandbox: error: there is no completion for ", quote(printable(w.shell)), "\n  hint: bash, zsh or fish\n"));
         code = exit_launcher;

@@ -57,4 +57,11 @@ struct FileOwner {
 // The reference of all keys for sandbox-profile(5), made from the field table (man(7) text).
 [[nodiscard]] std::string profile_reference();
 
+// What can be written before the value of --set: "hostname=", or "sysctl." where a key of the user's own follows.
+struct SettableKey {
+    std::string path;
+    std::string_view doc;
+};
+[[nodiscard]] std::vector<SettableKey> settable_keys();
+
 }  // namespace sandbox
