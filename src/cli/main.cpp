@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/completion.h"
+#include "cli/help.h"
 
 namespace {
 
@@ -366,6 +367,7 @@ int main(int argc, char** argv) {
         add_measure(app, w, code);
         add_enter(app, w, code);
     }
+    add_help_texts(app);
     if (const auto mistake = find_mistake(app, words, command)) return refuse(*mistake);
     std::reverse(words.begin(), words.end());
     try {
