@@ -4,4 +4,3 @@ execute_process(COMMAND ${LAUNCHER} schema --man OUTPUT_FILE ${TO}/keys.man COMM
 file(READ ${TO}/keys.man REFERENCE)
 string(STRIP "${REFERENCE}" REFERENCE)
 configure_file(${FROM}/sandbox-profile.5.in ${TO}/sandbox-profile.5 @ONLY)
-configure_file(${FROM}/sandbox.1 ${TO}/sandbox.1 COPYONLY)

@@ -1,5 +1,4 @@
-// What the project shows to people does what it says: the profiles under profiles/, the lines of README.md and those of
-// sandbox(1).
+// What the project shows to people does what it says: the profiles under profiles/ and the lines of README.md.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -54,23 +53,6 @@ Readme read_readme() {
         if (text.starts_with("sandbox ")) readme.commands.push_back(text);
     }
     return readme;
-}
-
-std::string without_escapes(std::string text) {
-    for (const auto& [escape, plain] : {std::pair<std::string, std::string>{"\\-", "-"}, {"\\(aq", "'"}, {"\\fR", ""}})
-        for (std::size_t at = text.find(escape); at != text.npos; at = text.find(escape, at)) text.replace(at, escape.size(), plain);
-    return text;
-}
-
-// The lines of one section of a manual page.
-Words section(const std::string& page, const std::string& title) {
-    Words lines;
-    bool inside = false;
-    for (const std::string& line : lines_of(read_text(page))) {
-        if (line.starts_with(".SH ")) inside = line == ".SH " + title;
-        if (inside) lines.push_back(without_escapes(line));
-    }
-    return lines;
 }
 
 // Elsewhere the kernel refuses the host's tree as a layer: the mounts in it belong to another user namespace.
@@ -217,58 +199,22 @@ TEST(Readme, has_commands_that_run) {
     rmdir("/var/log/sandbox");
 }
 
-TEST(ManualPage, has_examples_that_run) {
-    REQUIRE_OR_SKIP(is_root(), "needs root");
-    int examples = 0;
-    Options options;
-    options.directory = SOURCE_DIR;
-    for (const std::string& line : section(source("packaging/man/sandbox.1"), "EXAMPLES")) {
-        if (!line.starts_with(".B sandbox ")) continue;
-        ++examples;
-        const Ended ended = type(line.substr(3), options);
-        const bool can = line.find("profiles/try.yaml") == line.npos || host_tree_can_be_a_layer();
-        EXPECT_EQ(ended.code, can ? 0 : 125) << line << "\n" << ended;
-    }
-    EXPECT_GE(examples, 6);
-}
-
-TEST(ManualPage, has_every_verb_and_option_and_no_other) {
-    const auto first_words = [](const Words& lines, const std::string& prefix) {
-        std::set<std::string> words;
-        for (const std::string& line : lines)
-            if (line.starts_with(prefix)) words.insert(line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size()));
-        return words;
-    };
-    const std::set<std::string> synopsis = first_words(section(source("packaging/man/sandbox.1"), "SYNOPSIS"), ".B sandbox ");
-    Words described;
-    const Words verbs_section = section(source("packaging/man/sandbox.1"), "VERBS");
-    for (std::size_t i = 0; i + 1 < verbs_section.size(); ++i)
-        if (verbs_section[i] == ".TP") described.push_back(verbs_section[i + 1].substr(verbs_section[i + 1].find(' ') + 1));
-    const std::set<std::string> verbs = first_words(described, "");
-
-    const Ended help = sandbox_command({"help"});
-    ASSERT_TRUE(help.ok()) << help;
-    std::set<std::string> known;
-    bool inside = false;
-    std::string page = read_text(source("packaging/man/sandbox.1"));
-    for (const std::string& line : lines_of(help.out)) {
-        if (line.starts_with("Subcommands:")) {
-            inside = true;
-        } else if (inside && line.starts_with("  ") && line[2] != ' ') {
-            known.insert(line.substr(2, line.find(' ', 2) - 2));
+// Commands of other programs stand after a comment that says why no test runs them.
+TEST(Readme, marks_what_is_not_run) {
+    const Words lines = lines_of(read_text(source("README.md")));
+    int marked = 0;
+    bool mark = false;
+    for (const std::string& line : lines) {
+        if (line.starts_with("<!-- not run: ")) mark = true;
+        if (line.starts_with("    packaging/") || line.starts_with("    tests/") || line.starts_with("    sudo ")) {
+            EXPECT_TRUE(mark) << line;
+            ++marked;
+        } else if (!line.empty() && !line.starts_with("<!--")) {
+            mark = false;
         }
     }
-    EXPECT_EQ(synopsis, known);
-    EXPECT_EQ(verbs, known);
-
-    page = without_escapes(page);
-    for (const std::string& verb : known) {
-        const Ended own = sandbox_command({"help", verb});
-        for (std::size_t at = own.out.find(" --"); at != own.out.npos; at = own.out.find(" --", at + 1)) {
-            const std::string option = own.out.substr(at + 1, own.out.find_first_of(" ,\n=", at + 3) - at - 1);
-            EXPECT_THAT(page, HasSubstr(option)) << "of " << verb;
-        }
-    }
+    EXPECT_GE(marked, 1);
+    EXPECT_LE(marked, 5);
 }
 
 }  // namespace
