@@ -86,10 +86,10 @@ TEST_F(Works, pdf_text_is_ended_when_a_document_fills_memory) {
     // Millions of letters, each in another place: what is twice in one is left out.
     const Ended packed = run({"perl", "-MCompress::Zlib", "-e",
                               "print compress('BT /F 9 Tf ' . join('', map { '1 0 0 1 ' . $_ * 7 % 397 . ' ' . $_ * 3 % 199 . "
-                              "' Tm (AAAAAAAA) Tj ' } 1 .. 250000) . 'ET')"});
+                              "' Tm (AAAAAAAA) Tj ' } 1 .. 400000) . 'ET')"});
     ASSERT_TRUE(packed.ok()) << packed;
     folder().write("in.pdf", pdf_of(packed.out, " /Filter /FlateDecode"));
-    const Ended full = up("pdf-text", {}, {"resources.memory.max=48Mi"});
+    const Ended full = up("pdf-text", {}, {"resources.memory.max=64Mi"});
     EXPECT_EQ(full.code, 128 + 9) << full;
 }
 
