@@ -43,6 +43,11 @@ struct LogFlags {
     std::int64_t tail = -1;  // lines; -1: all
 };
 
+struct AuditFlags {
+    bool all = false, json = false;
+    std::string threshold;  // --threshold N; empty: none
+};
+
 // A profile that was found and read; an error when it could not be (validate: exit 2).
 [[nodiscard]] Result<Loaded> load(const ProfileOptions& options);
 
@@ -94,6 +99,7 @@ int verb_logs(const std::string& name, const LogFlags& flags);
 int verb_exec(const std::string& name, const ExecFlags& flags);
 int verb_cp(const std::string& from, const std::string& to);
 int verb_diff(const std::string& name, bool json);
+int verb_audit(const ProfileOptions& options, const AuditFlags& flags);
 int verb_events(const std::vector<std::string>& names, bool json);
 
 // up.cpp: 126 and 127 when it was the command that could not be run.

@@ -25,6 +25,7 @@ constexpr HelpText texts[] = {
     {"profiles", profiles, "sandbox profiles"},
     {"new", profiles, "sandbox new ./mine.yaml -- /bin/ls /"},
     {"diff-profiles", profiles, "sandbox diff-profiles web.yaml mine.yaml"},
+    {"audit", profiles, "sandbox audit --threshold 6 web.yaml"},
     {"ps", look, "sandbox ps"},
     {"ls", look, "sandbox ls --json"},
     {"inspect", look, "sandbox inspect web"},

@@ -25,6 +25,7 @@ struct Words {
     LogFlags logs;
     bool all = false, no_stream = false;
     ExecFlags exec;
+    AuditFlags audit;
     std::string from, to;
     bool json = false, manual = false, no_host = false, quiet = false, origin = false;
     std::vector<std::string> parents;
@@ -117,6 +118,16 @@ void add_installed(CLI::App& app, Words& w, int& code) {
     fresh->add_option("--extends", w.parents, "build on PROFILE")->type_name("PROFILE")->allow_extra_args(false)->take_all();
     fresh->footer("What follows -- becomes the profile's command.");
     fresh->callback([&] { code = verb_new(w.profile.profile, w.parents, w.profile.command); });
+
+    CLI::App* audit = app.add_subcommand("audit", "score what a profile or a sandbox opens, line by line");
+    audit->add_option("profile", w.profile.profile, "a sandbox, or a profile: a file, a name on the search path, or -")
+        ->required()
+        ->type_name("PROFILE");
+    audit->add_option("--set", w.profile.set, "set a key or a variable")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
+    audit->add_option("--threshold", w.audit.threshold, "exit with 1 when the exposure is above N, 0.0 to 10.0")->type_name("N");
+    audit->add_flag("-a,--all", w.audit.all, "what is closed as well");
+    audit->add_flag("--json", w.audit.json, "all of it, as JSON");
+    audit->callback([&] { code = verb_audit(w.profile, w.audit); });
 
     CLI::App* diff = app.add_subcommand("diff-profiles", "show in which values two effective profiles differ");
     diff->add_option("a", w.from, "a profile")->required()->type_name("PROFILE");
@@ -246,7 +257,7 @@ bool takes_command(std::string_view verb) {
 }
 
 // Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"audit", "matrix"};
+constexpr std::string_view later_verbs[] = {"matrix"};
 
 // What is wrong with the command line, and what to do about it.
 struct Mistake {

@@ -25,13 +25,6 @@ Node placed_tree(const Loaded& loaded) {
     return tree;
 }
 
-// What came from the command line has no lines.
-std::string describe_origin(const Sources& sources, Position at) {
-    if (!at.known()) return "default";
-    const std::string_view name = sources.name(at.source);
-    return name.starts_with("--") ? std::string(name) : cat(name, ":", at.line);
-}
-
 std::string item_name(const Node& item, std::size_t index) {
     for (const std::string_view key : {"target", "path"})
         if (const Node* name = item.find(key); name && name->is_scalar()) return name->text;
@@ -56,6 +49,27 @@ std::vector<EffectiveValue> effective_values(const Loaded& loaded) {
     std::vector<EffectiveValue> out;
     flatten(placed_tree(loaded), "", loaded.sources, out);
     return out;
+}
+
+std::string describe_origin(const Sources& sources, Position at) {
+    if (!at.known()) return "default";
+    const std::string_view name = sources.name(at.source);
+    return name.starts_with("--") ? std::string(name) : cat(name, ":", at.line);
+}
+
+Position written_at(const Loaded& loaded, std::string_view key) {
+    const Node* node = &loaded.tree;
+    for (const std::string_view part : split(key, '.')) {
+        if (!node->is_map()) return node->at;
+        const auto bracket = part.find('[');
+        node = node->find(part.substr(0, bracket));
+        if (!node) return {};
+        if (bracket == std::string_view::npos || !node->is_sequence()) continue;
+        const auto index = parse_int(part.substr(bracket + 1, part.size() - bracket - 2));
+        if (!index || *index < 0 || static_cast<std::size_t>(*index) >= node->items.size()) return node->at;
+        node = &node->items[static_cast<std::size_t>(*index)];
+    }
+    return node->at;
 }
 
 std::string profile_with_origins(const Loaded& loaded) {
