@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "exec/notify.h"
 #include "host/probe.h"
 #include "plan/plan.h"
 #include "profile/load.h"
@@ -29,6 +30,7 @@ struct LaunchFlags {
     bool terminal = false, no_terminal = false, quiet = false, verbose = false;
     bool detach = false, hold = false;  // up -d; create
     std::string result;                 // --result FILE
+    NotifyAddress notify;               // of the service manager that has started us
 };
 
 struct ExecFlags {

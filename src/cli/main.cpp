@@ -358,6 +358,7 @@ std::vector<std::string> take_command(std::vector<std::string>& words) {
 int main(int argc, char** argv) {
     std::vector<std::string> words(argv + 1, argv + argc);
     Words w;
+    w.launch.notify = take_notify_address();
     int code = 0;
     const bool command = std::ranges::find(words, "--") != words.end();
     w.profile.command = take_command(words);

@@ -120,6 +120,10 @@ Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFl
                   int announce) {
     auto root = open_state(true);
     if (!root) return print(root.error(), prepared.loaded.sources), failed();
+    Notify notify(flags.detach ? NotifyAddress() : flags.notify);
+    if (auto told = notify.begin(); !told && !flags.quiet)
+        write_err(cat("sandbox: NOTIFY_SOCKET ", quote(flags.notify.socket), ": ", told.error().message,
+                      ": the service manager hears nothing of the sandbox\n"));
     LaunchOptions how;
     how.verbose = flags.verbose;
     how.profile = profile;
@@ -130,6 +134,7 @@ Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFl
     };
     how.state = state;
     how.announce = announce;
+    how.notify = &notify;
     auto outcome = run_sandbox(prepared.plan, prepared.facts, *root, how);
     if (outcome) {
         outcome->skipped.insert(outcome->skipped.begin(), prepared.plan.left_out.begin(), prepared.plan.left_out.end());

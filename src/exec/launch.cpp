@@ -360,7 +360,10 @@ class Launch {
         return {};
     }
     Variables hook_variables() const { return {{"SANDBOX_NAME", plan_.name}, {"SANDBOX_ID", id_}}; }
-    Status run(const step::RunHook& s) { return run_helper(s.command, hook_variables(), s.timeout); }
+    Status run(const step::RunHook& s) {
+        presence_.tell_step(s.timeout);
+        return run_helper(s.command, hook_variables(), s.timeout);
+    }
     Status run(const step::ArmHook& s) {
         Recorder r = recorder();
         return arm_hook(r, s.command, hook_variables(), s.timeout);
@@ -906,7 +909,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
     raise_descriptor_limit(plan.slots);
     // What a payload with root's ids in the host's process namespace could read of us, it shall not (proc_pid(5)).
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    Presence presence(root, plan, options.profile);
+    Presence presence(root, plan, options.profile, options.notify);
     Fd announce(options.announce);
     std::int64_t backoff = *plan.supervision.restart.backoff;
     while (true) {
@@ -915,6 +918,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
         Result<Outcome> outcome = carried ? launch.supervise() : Result<Outcome>(pass(carried));
         if (!outcome && plan.supervision.detached && presence.status.restarts > 0) outcome = failed_restart(presence, outcome.error());
         const bool again = outcome && wants_restart(plan.supervision.restart, *outcome, presence);
+        if (!again) presence.tell_stopping();
         const bool stays = outcome && plan.supervision.detached && !presence.remove_asked && !presence.folder_is_gone();
         auto problems = launch.take_back(!stays && !again, again);
         if (again && problems.empty()) {
@@ -928,6 +932,7 @@ Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot&
             if (go_on) continue;
         }
         leave(presence, root, plan, outcome, stays, problems);
+        presence.tell_end(outcome ? cat("ended: ", outcome->reason, ", exit code ", outcome->exit_code) : outcome.error().message);
         launch.finish_apart();
         if (outcome)
             outcome->problems = std::move(problems);

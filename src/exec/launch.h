@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "exec/effects.h"
+#include "exec/notify.h"
 #include "host/facts.h"
 #include "plan/plan.h"
 #include "state/directory.h"
@@ -34,6 +35,7 @@ struct LaunchOptions {
     std::string profile;                           // what it is started from, for the status
     std::function<std::string()> effective;        // the effective profile, from which `start` starts it again and `exec` joins it
     std::optional<SandboxState>* state = nullptr;  // start: the folder of a stopped sandbox, taken over
+    Notify* notify = nullptr;                      // the service manager, if it listens
     int announce = -1;                             // detached: told "running" or "created"; then the standard streams are let go
 };
 

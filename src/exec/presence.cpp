@@ -21,7 +21,7 @@ std::int64_t wall_clock() {
     return now.tv_sec * std::int64_t(1'000'000'000) + now.tv_nsec;
 }
 
-Presence::Presence(StateRoot& root, const Plan& plan, std::string profile) : root_(root), plan_(plan) {
+Presence::Presence(StateRoot& root, const Plan& plan, std::string profile, Notify* notify) : root_(root), plan_(plan), notify_(notify) {
     const Supervision& s = plan.supervision;
     status.name = plan.name;
     status.detached = s.detached;
@@ -80,7 +80,18 @@ void Presence::tell(std::string event, std::vector<std::pair<std::string, std::s
     emit_event(root_.descriptor(), {wall_clock(), status.name, std::move(event), std::move(details)});
 }
 
+std::string Presence::in_words() const {
+    std::string words(phase_name(status.phase));
+    if (!status.health.empty()) words += cat(", health: ", status.health);
+    if (status.restarts > 0) words += cat(", restarts: ", status.restarts);
+    return words;
+}
+
 void Presence::save() {
+    if (notify_ && status.phase == SandboxPhase::running)
+        notify_->running(in_words());
+    else if (notify_)
+        notify_->status(in_words());
     auto written = write_status(folder(), status);
     if (!written && trouble_.empty()) trouble_ = cat("status: ", written.error().message);
 }
@@ -95,6 +106,27 @@ void Presence::enter(SandboxPhase phase, std::string event, std::vector<std::pai
     status.phase = phase;
     if (state_) save();
     if (!event.empty()) tell(std::move(event), std::move(details));
+}
+
+// After the grace everything is killed and taken back: that takes a moment, and hooks what they are given.
+void Presence::tell_stopping() {
+    if (!notify_) return;
+    std::int64_t longest = plan_.supervision.grace + 60'000'000'000;
+    for (const Step& step : plan_.steps)
+        if (const auto* hook = std::get_if<step::ArmHook>(&step.action)) longest += hook->timeout;
+    notify_->stopping(longest);
+}
+
+void Presence::tell_end(const std::string& how) {
+    if (notify_) notify_->status(printable(how));
+}
+
+void Presence::tell_step(std::int64_t longest) {
+    if (notify_) notify_->extend(longest + 60'000'000'000);
+}
+
+void Presence::beat() {
+    if (notify_) notify_->beat();
 }
 
 Status Presence::open_log(const std::string& folder) {
@@ -132,10 +164,11 @@ bool Presence::pause_before_restart(std::int64_t nanoseconds) {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) sigaddset(&ends, signal);
     const Fd signals(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
     while (true) {
-        std::vector<pollfd> polls{{timer.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}};
+        std::vector<pollfd> polls{{timer.get(), POLLIN, 0}, {signals.get(), POLLIN, 0}, {watchdog(), POLLIN, 0}};
         if (control_) control_->add_to(polls);
         if (poll(polls.data(), polls.size(), -1) < 0) continue;
         if (polls[1].revents) return false;
+        if (polls[2].revents) beat();
         if (control_)
             for (const ControlServer::Request& request : control_->receive()) {
                 if (request.text == "stop" || request.text == "down") {

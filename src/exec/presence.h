@@ -1,4 +1,5 @@
-// How a sandbox shows itself to other commands while it lives: status file, control socket, events, log.
+// How a sandbox shows itself while it lives: to other commands by status file, control socket, events and log, to a service manager by
+// what it is told.
 #pragma once
 
 #include <optional>
@@ -8,6 +9,7 @@
 #include "base/ip.h"
 #include "exec/control.h"
 #include "exec/log.h"
+#include "exec/notify.h"
 #include "plan/plan.h"
 #include "state/directory.h"
 #include "state/status.h"
@@ -22,7 +24,7 @@ struct KeptNetwork {
 
 class Presence {
    public:
-    Presence(StateRoot& root, const Plan& plan, std::string profile);
+    Presence(StateRoot& root, const Plan& plan, std::string profile, Notify* notify = nullptr);
 
     // Takes the folder and begins to listen. A failure of it ends the launch.
     Status begin(SandboxState state, const std::string& id);
@@ -53,6 +55,13 @@ class Presence {
     void save();
     [[nodiscard]] const std::string& trouble() const { return trouble_; }
 
+    // What the service manager hears; nothing where there is none.
+    void tell_stopping();
+    void tell_end(const std::string& how);
+    void tell_step(std::int64_t longest);  // of the start, and how long it may take (nanoseconds)
+    [[nodiscard]] int watchdog() const { return notify_ ? notify_->due() : -1; }
+    void beat();
+
     [[nodiscard]] ControlServer* control() { return control_ ? &*control_ : nullptr; }
     [[nodiscard]] Log* log() { return log_ ? &*log_ : nullptr; }
     Status open_log(const std::string& folder);
@@ -65,8 +74,11 @@ class Presence {
     [[nodiscard]] bool pause_before_restart(std::int64_t nanoseconds);
 
    private:
+    [[nodiscard]] std::string in_words() const;
+
     StateRoot& root_;
     const Plan& plan_;
+    Notify* notify_;
     std::optional<SandboxState> state_;
     std::optional<ControlServer> control_;
     std::optional<Log> log_;

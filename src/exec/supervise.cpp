@@ -80,10 +80,11 @@ class Supervisor {
    private:
     // Waits for one round of events.
     Status turn() {
-        std::vector<pollfd> polls{{w_.child.pidfd.get(), POLLIN, 0}, {socket_open_ ? w_.socket : -1, POLLIN, 0},
-                                  {signals_.get(), POLLIN, 0},       {grace_.get(), POLLIN, 0},
-                                  {timeout_.get(), POLLIN, 0},       {oom_.get(), POLLIN, 0},
-                                  {processor_.get(), POLLIN, 0},     {w_.sandbox, POLLIN, 0}};
+        std::vector<pollfd> polls{{w_.child.pidfd.get(), POLLIN, 0},  {socket_open_ ? w_.socket : -1, POLLIN, 0},
+                                  {signals_.get(), POLLIN, 0},        {grace_.get(), POLLIN, 0},
+                                  {timeout_.get(), POLLIN, 0},        {oom_.get(), POLLIN, 0},
+                                  {processor_.get(), POLLIN, 0},      {w_.sandbox, POLLIN, 0},
+                                  {w_.presence.watchdog(), POLLIN, 0}};
         duties_.add_to(polls);
         const std::size_t control = polls.size();
         if (w_.presence.control()) w_.presence.control()->add_to(polls);
@@ -101,6 +102,7 @@ class Supervisor {
         if (polls[5].revents) see_memory();
         if (polls[6].revents) look_at_processor();
         if (polls[7].revents) end_with_sandbox();
+        if (polls[8].revents) w_.presence.beat();
         if (duties_.turn()) fail_duty();
         if (std::any_of(polls.begin() + static_cast<std::ptrdiff_t>(control), polls.begin() + static_cast<std::ptrdiff_t>(fixed),
                         [](const pollfd& p) { return p.revents != 0; }))
@@ -320,6 +322,7 @@ class Supervisor {
     void end_for_good() {
         w_.presence.stop_asked = true;
         end_run();
+        w_.presence.tell_stopping();
     }
 
     void end_run() {
