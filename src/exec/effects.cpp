@@ -347,6 +347,7 @@ struct UndoKind {
 };
 constexpr UndoKind kinds[] = {{"remove-group", undo_make_group, "removed the group"},
                               {"leave-group", undo_share_group, "left the group"},
+                              {"leave-leaf", undo_make_leaf, "left the group"},
                               {"stop-scope", undo_make_scope, "stopped"},
                               {"restore-controllers", undo_enable_controllers, "took back the controllers of"},
                               {"leave-bridge", undo_share_bridge, "left the bridge"},

@@ -261,6 +261,41 @@ Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, 
     return group;
 }
 
+namespace {
+
+Status move_processes(int from, int to) {
+    const auto text = read_group(from, "cgroup.procs");
+    if (!text) return tl::unexpected<Error>(text.error());
+    for (const std::string_view process : split(trim(*text), '\n'))
+        if (auto moved = process.empty() ? Status() : write_group(to, "cgroup.procs", std::string(process));
+            !moved && moved.error().number != ESRCH)
+            return moved;
+    return {};
+}
+
+}  // namespace
+
+Status make_leaf(Recorder& recorder, const step::MakeLeaf& what) {
+    const std::string path = cat(what.above, "/supervisor");
+    return recorder.carry_out({"leave-leaf", {{"path", path}}}, [&]() -> Result<Fields> {
+        if (mkdir(path.c_str(), 0755) != 0) return fail_errno(cat("make the group ", quote(path)), errno);
+        const Fd leaf(open(path.c_str(), folder_flags)), group(open(what.above.c_str(), folder_flags));
+        if (!leaf || !group) return fail_errno(quote(path), errno);
+        if (auto moved = move_processes(group.get(), leaf.get()); !moved) return pass(moved, quote(path));
+        return identity_of(leaf.get());
+    });
+}
+
+Status undo_make_leaf(const JournalEntry& entry) {
+    const std::string path(field(entry.undo.fields, "path"));
+    if (normal_path(path) != path || !path.ends_with("/supervisor")) return fail("the record of a control group is damaged");
+    const Fd leaf(open(path.c_str(), folder_flags)), group(open(above(path).c_str(), folder_flags));
+    if (!leaf || !group) return errno == ENOENT ? Status() : fail_errno(quote(path), errno);
+    if (!entry.identity.empty() && identity_of(leaf.get()) != entry.identity) return {};
+    if (auto moved = move_processes(leaf.get(), group.get()); !moved) return pass(moved, quote(path));
+    return rmdir(path.c_str()) == 0 || errno == ENOENT ? Status() : fail_errno(cat("remove ", quote(path)), errno);
+}
+
 Status undo_make_group(const JournalEntry& entry) {
     const std::string path(field(entry.undo.fields, "path"));
     if (normal_path(path) != path || path == "/") return fail("the record of a control group is damaged");

@@ -17,11 +17,14 @@ namespace sandbox {
 // A new group at the path: exclusively made, never adopted (a frozen one hangs whoever enters it).
 // `freezes`: its controllers can freeze, so the one above may have.
 [[nodiscard]] Result<Fd> make_group(Recorder& recorder, const std::string& path, bool cpuset, bool freezes);
+// The caller goes into "supervisor" below the group, and all that is in the group with it.
+[[nodiscard]] Status make_leaf(Recorder& recorder, const step::MakeLeaf& what);
 // To the host's ids of the sandbox's root.
 [[nodiscard]] Status delegate_group(int group, bool v2, std::uint32_t uid, std::uint32_t gid);
 
 // The undo kinds, for run_undo.
 Status undo_make_group(const JournalEntry& entry);
+Status undo_make_leaf(const JournalEntry& entry);
 Status undo_share_group(const JournalEntry& entry);
 Status undo_enable_controllers(const JournalEntry& entry);
 

@@ -511,6 +511,10 @@ class Launch {
         scope_ = std::move(*scope);
         return {};
     }
+    Status run(const step::MakeLeaf& s) {
+        Recorder r = recorder();
+        return make_leaf(r, s);
+    }
     Status run(const step::EnterGroup& s) { return write_group(slot(s.group).get(), "cgroup.procs", std::to_string(child_.pid)); }
     Status run(const step::HandDown& s) { return hand_down({real_path(s.path), s.controllers}); }
     // A restart goes back into the network that others may share, as the same root.

@@ -104,6 +104,7 @@ struct CgroupFact {
     bool crowded = false;                  // v2: it is not the true root and has processes, so it can hand out no controller
     std::vector<std::string> files;        // what a group in it has; empty: not looked at, or nobody knows
     std::string processors, nodes;         // cpuset: what may be given out, "0-3"
+    std::string own;  // v2: the group that a unit of systemd has given to the caller alone (Delegate=); then the controllers are its
 };
 
 // The whole disk that a path is on or names.

@@ -110,6 +110,7 @@ void visit_members(Group& group, Visit&& visit) {
     visit("files", group.files);
     visit("processors", group.processors);
     visit("nodes", group.nodes);
+    visit("own", group.own);
 }
 
 template <class Disk, class Visit>

@@ -2,6 +2,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,13 +101,30 @@ std::vector<std::string> controllers_for(const HostFacts& facts, const std::stri
     return words(line_of(cat(user ? own : mount, "/cgroup.controllers")), ' ');
 }
 
-void add_v2(HostFacts& facts, bool with_files) {
+// A unit's main process has the unit's group to itself, and systemd says on the group that it is given away
+// (systemd.io/CGROUP_DELEGATION). Whoever shares it with others asks systemd for another.
+std::string find_own(const std::string& mount, std::string_view path) {
+    const auto inside = normal_path(path);
+    if (!inside || *inside == "/") return {};
+    std::string group = cat(mount, *inside);
+    const auto says_so = [&group](const char* name) {
+        char mark = 0;
+        return ::getxattr(group.c_str(), name, &mark, 1) == 1 && mark == '1';
+    };
+    if (!says_so("user.delegate") && !says_so("trusted.delegate")) return {};
+    if (::faccessat(AT_FDCWD, cat(group, "/cgroup.procs").c_str(), W_OK, AT_EACCESS) != 0) return {};
+    return line_of(cat(group, "/cgroup.procs")) == std::to_string(::getpid()) ? group : std::string();
+}
+
+void add_v2(HostFacts& facts, std::string_view path, bool with_files) {
     CgroupFact group;
     group.version = CgroupVersion::v2;
     group.mount = find_v2();
     if (group.mount.empty()) return;
-    group.controllers = controllers_for(facts, group.mount);
-    group.enabled = words(line_of(cat(group.mount, "/cgroup.subtree_control")), ' ');
+    group.own = find_own(group.mount, path);
+    const std::string& top = group.own.empty() ? group.mount : group.own;
+    group.controllers = group.own.empty() ? controllers_for(facts, top) : words(line_of(cat(top, "/cgroup.controllers")), ' ');
+    group.enabled = words(line_of(cat(top, "/cgroup.subtree_control")), ' ');
     group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
     // Only the true root has no type (cgroups(7)), and only it may have processes beside groups with controllers.
     group.crowded = ::access(cat(group.mount, "/cgroup.type").c_str(), F_OK) == 0 && !line_of(cat(group.mount, "/cgroup.procs")).empty();
@@ -143,7 +161,7 @@ void probe_cgroup_trees(HostFacts& facts, bool with_files) {
         const std::string controllers(line.substr(first + 1, second - first - 1));
         if (controllers.starts_with("name=")) continue;
         if (controllers.empty())
-            add_v2(facts, with_files);
+            add_v2(facts, line.substr(second + 1), with_files);
         else
             add_v1(facts, controllers, with_files);
     }

@@ -229,7 +229,7 @@ void check_idmap_modes(Check& c) {
 bool can_filter_devices(const Check& c, const Identity& id) {
     const GroupPlace place = decide_groups(c.profile, c.facts);
     const CgroupFact* tree = tree_of(c.facts, "devices");
-    return id.privileged && (place.way == GroupWay::files || place.way == GroupWay::scope) && tree &&
+    return id.privileged && (place.way == GroupWay::files || place.way == GroupWay::own || place.way == GroupWay::scope) && tree &&
            (tree->version == CgroupVersion::v2 || tree->writable);
 }
 
@@ -455,8 +455,10 @@ void check_groups(Check& c) {
     if (c.profile.cgroup.parent) {
         const Limits parent = translate_parent(*c.profile.cgroup.parent, c.facts);
         limits.refused.insert(limits.refused.end(), parent.refused.begin(), parent.refused.end());
-        if (place.way == GroupWay::scope)
-            limits.refused.push_back({"", "cgroup.parent", "a scope of systemd lies in a slice, not in a group of the launcher's",
+        if (place.way == GroupWay::scope || place.way == GroupWay::own)
+            limits.refused.push_back({"", "cgroup.parent",
+                                      place.way == GroupWay::own ? "the sandbox of a unit lies in the unit's own group"
+                                                                 : "a scope of systemd lies in a slice, not in a group of the launcher's",
                                       "say cgroup: {manager: fs}, or leave parent out", c.profile.cgroup.parent->at, false});
     }
     for (const Refusal& r : limits.refused) {

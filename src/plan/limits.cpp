@@ -90,6 +90,8 @@ GroupPlace decide_groups(const Profile& profile, const HostFacts& facts) {
         case CgroupManager::systemd: return by_systemd(facts);
         case CgroupManager::automatic: break;
     }
+    if (facts.systemd && is_pure_v2(facts) && !facts.cgroups.front().own.empty())
+        return {GroupWay::own, cat("in the unit's own ", facts.cgroups.front().own), {}};
     // Where the tree is systemd's, its single writer is systemd (systemd.io/CGROUP_DELEGATION).
     if (facts.systemd && is_pure_v2(facts)) {
         GroupPlace scope = by_systemd(facts);

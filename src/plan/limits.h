@@ -39,6 +39,7 @@ struct Limits {
 enum class GroupWay {
     none,         // the profile wants none
     files,        // makes them itself
+    own,          // makes them in the group of the unit that it is the main process of
     scope,        // by a transient scope of systemd
     unavailable,  // the caller may not
 };

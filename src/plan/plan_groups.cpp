@@ -158,7 +158,7 @@ void make(Context& c, std::vector<Step>& to, const CgroupFact& tree, const std::
                            step::MakeGroup{group, tasks, path, std::move(controllers), cpuset_on_v1(tree, c.facts)}));
 }
 
-// ---- the three ways
+// ---- the four ways
 
 // v1: the child writes itself into each group, which costs almost nothing while it is one thread; moving it by its id makes the
 // kernel wait for every processor. v2: it is born there.
@@ -183,6 +183,22 @@ void plan_files_way(Context& c, step::Spawn& spawn, const Wanted& wanted) {
     }
     std::string text = cat("enter ", join_groups.tasks.size(), join_groups.tasks.size() == 1 ? " group" : " groups");
     if (!join_groups.tasks.empty()) c.entry.push_back(sandbox_step("cgroup.join", {}, std::move(text), std::move(join_groups)));
+}
+
+// The launcher is a unit's main process, and the unit's group is its to divide (Delegate=yes). It goes into a leaf beside the sandbox's,
+// because a group with processes hands out no controllers.
+void plan_own_way(Context& c, step::Spawn& spawn, const Wanted& wanted) {
+    const CgroupFact& tree = *unified_tree(c.facts);
+    c.before.push_back(host_step("cgroup.leaf", {}, cat("move the launcher into ", tree.own, "/supervisor"),
+                                 "move it back and remove the group", step::MakeLeaf{tree.own}));
+    auto controllers = needed_in(tree, wanted.limits, c.facts);
+    const auto enable = by_name(tree, controllers);
+    if (!enable.empty())
+        c.before.push_back(host_step("cgroup.enable", {}, cat("have ", tree.own, " hand out ", join(enable, ", ")),
+                                     "take back what nobody else uses", step::EnableControllers{tree.own, enable}));
+    spawn.group = c.slot();
+    make(c, c.before, tree, cat(tree.own, "/", c.plan.name, ".<id>"), std::move(controllers), spawn.group, no_slot);
+    fill(c, c.before, tree, wanted, spawn.group);
 }
 
 // systemd puts the child's process into a scope of its own; inside it the tree is ours (Delegate=yes), and limits are set on a
@@ -226,6 +242,8 @@ void plan_groups(Context& c, step::Spawn& spawn) {
     c.groups = !wanted.limits.controllers.empty();
     if (place.way == GroupWay::files)
         plan_files_way(c, spawn, wanted);
+    else if (place.way == GroupWay::own)
+        plan_own_way(c, spawn, wanted);
     else
         plan_scope_way(c, wanted);
     // Of a group that is entered after the clone, only a namespace made then has it as its root.

@@ -251,6 +251,10 @@ struct MakeScope {
     std::string mount;  // of the tree it is in
     bool user;          // of the caller's own systemd
 };
+// v2: a group below, into which the launcher goes: the one above may then hand out controllers (cgroups(7)).
+struct MakeLeaf {
+    std::string above;
+};
 struct EnterGroup {
     Slot group;
 };  // the child, by the launcher
@@ -513,12 +517,12 @@ using Action =
                  step::OpenFile, step::CallerDescriptor, step::NullDescriptor, step::InputPipe, step::OutputPipe, step::MakeTarget,
                  step::HostFilesystem, step::BuildDev, step::RawTerminal, step::MakeLogFolder, step::LogPipe, step::RunHook, step::ArmHook,
                  step::Hold, step::ShareGroup, step::EnableControllers, step::MakeGroup, step::SetGroup, step::DelegateGroup,
-                 step::FilterDevices, step::MakeScope, step::EnterGroup, step::HandDown, step::JoinGroups, step::OwnCgroupNamespace,
-                 step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess, step::Release, step::Receive,
-                 step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch, step::OverlayInside,
-                 step::AttachRoot, step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach, step::SetMount,
-                 step::Stage, step::Mask, step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets, step::Sysctl,
-                 step::LoopbackUp, step::NewKeyring, step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts,
+                 step::FilterDevices, step::MakeScope, step::MakeLeaf, step::EnterGroup, step::HandDown, step::JoinGroups,
+                 step::OwnCgroupNamespace, step::Spawn, step::WriteIdMap, step::IdmapTree, step::BuildOverlay, step::TuneProcess,
+                 step::Release, step::Receive, step::SetPropagation, step::WorkAs, step::NewFilesystem, step::OpenTreeInside, step::Scratch,
+                 step::OverlayInside, step::AttachRoot, step::Mirror, step::MakeDirectory, step::MakeFile, step::MakeSymlink, step::Attach,
+                 step::SetMount, step::Stage, step::Mask, step::ReadOnlyPath, step::SetHostname, step::SetDomainname, step::TimeOffsets,
+                 step::Sysctl, step::LoopbackUp, step::NewKeyring, step::OpenTerminal, step::ShowConsole, step::Pivot, step::ShareMounts,
                  step::StartPayload, step::NewSession, step::PlaceDescriptors, step::WorkingDirectory, step::SetUmask, step::SetLimit,
                  step::SetPersonality, step::SetGroups, step::TrimBounding, step::BecomeUser, step::SetCapabilities, step::NoNewPrivileges,
                  step::DieWithParent, step::InstallSeccomp, step::Execute, step::OpenProcess, step::OpenGroup, step::HoldPorts,

@@ -63,6 +63,7 @@ struct Use {
     void operator()(const step::DelegateGroup& s) { needs = {s.group}; }
     void operator()(const step::FilterDevices& s) { needs = {s.group}; }
     void operator()(const step::MakeScope&) { lasting = true; }
+    void operator()(const step::MakeLeaf&) { lasting = true; }
     void operator()(const step::EnterGroup& s) { needs = {s.group}; }
     void operator()(const step::HandDown&) {}
     void operator()(const step::JoinGroups& s) { needs = s.tasks; }
@@ -268,6 +269,7 @@ class Linter {
         before<step::JoinGroups, step::OwnCgroupNamespace>("entering the groups", "the cgroup namespace");
         before<step::OwnCgroupNamespace, step::Pivot>("the cgroup namespace", "pivot");
         before<step::MakeScope, step::MakeGroup>("the scope", "the group in it");
+        before<step::MakeLeaf, step::EnableControllers>("leaving the unit's group", "its handing out of controllers");
         before<step::EnterGroup, step::Release>("entering the group", "release");
         before<step::EnterGroup, step::HandDown>("leaving the scope itself", "its handing out of controllers");
         before<step::HandDown, step::SetGroup>("the scope's handing out of controllers", "limits");

@@ -46,8 +46,9 @@ HostFacts full_facts() {
     facts.keyring = false;
     facts.controllers = {{"memory", CgroupVersion::v1}, {"hugetlb", CgroupVersion::v2}, {"net_cls", CgroupVersion::absent}};
     facts.cgroup_layout = "hybrid";
-    facts.cgroups = {{CgroupVersion::v1, "/sys/fs/cgroup/memory", {"memory"}, {}, true, false, {"memory.stat"}, {}, {}},
-                     {CgroupVersion::v2, "/sys/fs/cgroup/unified", {"cpuset"}, {"cpuset"}, false, true, {}, "0-3", "0"}};
+    facts.cgroups = {
+        {CgroupVersion::v1, "/sys/fs/cgroup/memory", {"memory"}, {}, true, false, {"memory.stat"}, {}, {}, {}},
+        {CgroupVersion::v2, "/sys/fs/cgroup/unified", {"cpuset"}, {"cpuset"}, false, true, {}, "0-3", "0", "/sys/fs/cgroup/unified/a"}};
     facts.systemd = facts.systemd_delegates = true;
     facts.processors = 4;
     facts.lxcfs = "/var/lib/lxcfs";

@@ -225,6 +225,11 @@ TEST(LimitsManager, IsSystemdOnlyWhereTheTreeIsIts) {
     systemd.systemd = systemd.systemd_delegates = true;
     EXPECT_EQ(way("auto", systemd), GroupWay::scope);
     EXPECT_EQ(way("fs", systemd), GroupWay::files);
+    HostFacts unit = systemd;
+    unit.cgroups[0].own = "/sys/fs/cgroup/system.slice/web.service";
+    EXPECT_EQ(way("auto", unit), GroupWay::own);
+    EXPECT_EQ(way("systemd", unit), GroupWay::scope);
+    EXPECT_EQ(way("none", unit), GroupWay::none);
     EXPECT_EQ(way("none", systemd), GroupWay::none);
     EXPECT_EQ(way("auto", v1_host()), GroupWay::files);
     EXPECT_EQ(way("systemd", v1_host()), GroupWay::unavailable);
