@@ -105,19 +105,26 @@ TEST_F(Works, mosquitto_passes_a_message_on) {
 
 TEST_F(Confined, mosquitto) { EXPECT_EQ(shortcomings("mosquitto", of_a_service()), ""); }
 
-TEST_F(Works, haproxy_passes_to_its_servers) {
-    folder().write("page", "from behind\n");
-    std::optional<Process> server;
+TEST_F(Works, haproxy_balances_between_its_servers) {
+    folder().write("one/page", "the first\n");
+    folder().write("two/page", "the second\n");
+    std::vector<Process> servers;
     {
         const InNetwork in(outside);
-        server.emplace(Process::start({"python3", "-u", "-m", "http.server", "80"}, here()));
-        ASSERT_TRUE(server->expect("Serving HTTP on")) << server->err();
+        for (const auto& [name, number] : {std::pair{"one", "8001"}, std::pair{"two", "8002"}}) {
+            servers.push_back(Process::start({"python3", "-u", "-m", "http.server", "--directory", folder() / name, number}, here()));
+            ASSERT_TRUE(servers.back().expect("Serving HTTP on")) << servers.back().err();
+        }
     }
-    const std::string backend = cat(outside_address, ":80");
-    const Service proxy("haproxy", here(), {"BACKEND1=" + backend, "BACKEND2=" + backend});
-    EXPECT_EQ(until_ok({"curl", "-sf", "http://127.0.0.1:8082/page"}).out, "from behind\n") << proxy.logs();
-    server->signal(SIGTERM);
-    static_cast<void>(server->wait());
+    const Service proxy("haproxy", here(), {cat("BACKEND1=", outside_address, ":8001"), cat("BACKEND2=", outside_address, ":8002")});
+    const Words fetch{"curl", "-sf", "http://127.0.0.1:8082/page"};
+    std::set<std::string> pages{until_ok(fetch).out};
+    for (int i = 0; i < 3; ++i) pages.insert(run(fetch).out);
+    EXPECT_THAT(pages, testing::ElementsAre("the first\n", "the second\n")) << proxy.logs();
+    for (Process& server : servers) {
+        server.signal(SIGTERM);
+        static_cast<void>(server.wait());
+    }
 }
 
 TEST_F(Confined, haproxy) { EXPECT_EQ(shortcomings("haproxy", of_a_service()), ""); }
@@ -161,7 +168,9 @@ TEST_F(Works, sshd_lets_a_key_in_and_a_wrong_one_not) {
     const Ended ended = run(ssh("key"));
     EXPECT_THAT(ended.out, HasSubstr("1000\nsshd\n")) << ended << server.logs();
     EXPECT_THAT(ended.out, testing::Not(HasSubstr("secret of")));
-    EXPECT_EQ(run(ssh("other")).code, 255);
+    const Ended refused = run(ssh("other"));
+    EXPECT_EQ(refused.code, 255);
+    EXPECT_THAT(refused.err, HasSubstr("Permission denied")) << refused;
 }
 
 TEST_F(Confined, sshd) {
@@ -176,11 +185,13 @@ TEST_F(Works, samba_gives_a_file_and_takes_none) {
     folder().write("share/file", "the file\n");
     const Service server("samba", here(), {"SHARE=" + (folder() / "share")});
     const Words client{"smbclient", "-N", "-p", "4450", "//127.0.0.1/share", "-c"};
-    Words get = client, put = client;
+    Words get = client, put = client, list = client;
+    list.emplace_back("ls");
     get.push_back(cat("get file ", folder() / "copy"));
     const Ended got = until_ok(get);
     EXPECT_TRUE(got.ok()) << got << server.logs();
     EXPECT_EQ(read_text(folder() / "copy"), "the file\n");
+    EXPECT_THAT(run(list).out, HasSubstr("file"));
     put.push_back(cat("put ", folder() / "copy", " other"));
     EXPECT_FALSE(run(put).ok());
     EXPECT_FALSE(exists(folder() / "share/other"));
