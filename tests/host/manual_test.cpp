@@ -198,7 +198,7 @@ TEST(Manual, has_few_examples_that_are_not_run) {
             for (const Example& example : block) ++(example.why_not.empty() ? run : not_run);
     }
     EXPECT_GE(run, 60);
-    EXPECT_LE(not_run, 5);
+    EXPECT_LE(not_run, 6);
 }
 
 TEST(Manual, has_the_examples_of_help) {
@@ -234,7 +234,8 @@ class ManualExamples : public OwnNetwork {
             std::string script;
             for (const Example& line : block) {
                 script += line.text + "\n";
-                if (line.text == "END") ASSERT_TRUE(type(script, place).ok());
+                if (line.text != "END") continue;
+                ASSERT_TRUE(type(script, place).ok());
             }
         }
     }
@@ -244,7 +245,7 @@ TEST_F(ManualExamples, run) {
     HOST_ROOT_OR_LEFT_OUT();
     REQUIRE_OR_SKIP(command_exists("nft"), "needs nft");
     for (const Page& page : all_pages()) {
-        const auto before = HostSnapshot::take();
+        const auto at_first = HostSnapshot::take();
         const TempDir place;
         write_profiles(place);
         ASSERT_TRUE(exists(place / "web.yaml") && exists(place / "try.yaml"));
@@ -256,13 +257,13 @@ TEST_F(ManualExamples, run) {
             EXPECT_TRUE(ended.ok()) << page.file << "\n" << ended;
         }
         EXPECT_EQ(sandbox_command({"ps", "-q"}).out, "") << page.file;
-        EXPECT_EQ(differences_since(before), "") << page.file;
+        EXPECT_EQ(differences_since(at_first), "") << page.file;
     }
 }
 
 // ---- the pages as they are built
 
-const std::string built = BUILD_DIR "/man";
+const std::string built = std::filesystem::path(sandbox_binary()).parent_path() / "man";
 
 TEST(BuiltManual, has_no_mistake_of_form) {
     REQUIRE_OR_SKIP(exists(built) && command_exists("man") && command_exists("mandoc"), "needs the pages, man-db and mandoc");
