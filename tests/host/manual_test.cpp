@@ -263,15 +263,15 @@ TEST_F(ManualExamples, run) {
 
 // ---- the pages as they are built
 
-const std::string built = std::filesystem::path(sandbox_binary()).parent_path() / "man";
+std::string built() { return std::filesystem::path(sandbox_binary()).parent_path() / "man"; }
 
 TEST(BuiltManual, has_no_mistake_of_form) {
-    REQUIRE_OR_SKIP(exists(built) && command_exists("man") && command_exists("mandoc"), "needs the pages, man-db and mandoc");
+    REQUIRE_OR_SKIP(exists(built()) && command_exists("man") && command_exists("mandoc"), "needs the pages, man-db and mandoc");
     Options options;
     options.add["LC_ALL"] = "C.UTF-8";
     options.add["MANWIDTH"] = "100";
     int pages = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(built)) {
+    for (const auto& entry : std::filesystem::directory_iterator(built())) {
         if (entry.is_symlink() || !std::regex_match(entry.path().filename().string(), std::regex(".*\\.[1-8]"))) continue;
         ++pages;
         const Ended man = run({"man", "--warnings=w", "-l", entry.path()}, options);
@@ -284,9 +284,9 @@ TEST(BuiltManual, has_no_mistake_of_form) {
 }
 
 TEST(BuiltManual, is_found_by_the_name_of_each_verb) {
-    REQUIRE_OR_SKIP(exists(built) && command_exists("mandb"), "needs the pages and man-db");
+    REQUIRE_OR_SKIP(exists(built()) && command_exists("mandb"), "needs the pages and man-db");
     const TempDir place;
-    for (const auto& entry : std::filesystem::directory_iterator(built)) {
+    for (const auto& entry : std::filesystem::directory_iterator(built())) {
         const std::string file = entry.path().filename();
         if (!std::regex_match(file, std::regex(".*\\.[1-8]"))) continue;
         std::filesystem::copy(entry.path(), place.make(cat("man", file.back())) + "/" + file, std::filesystem::copy_options::copy_symlinks);
