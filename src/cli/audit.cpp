@@ -137,8 +137,7 @@ std::string text_of(const Audit& audit, const Loaded& loaded, bool sandbox, bool
 }  // namespace
 
 int verb_audit(const ProfileOptions& options, const AuditFlags& flags) {
-    Result<int> threshold = 100;
-    if (!flags.threshold.empty()) threshold = parse_threshold(flags.threshold);
+    auto threshold = parse_threshold(flags.threshold);
     if (!threshold) return print(threshold.error()), exit_launcher;
     auto subject = find_subject(options);
     if (!subject) return print(subject.error()), exit_launcher;

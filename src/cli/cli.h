@@ -47,7 +47,7 @@ struct LogFlags {
 
 struct AuditFlags {
     bool all = false, json = false;
-    std::string threshold;  // --threshold N; empty: none
+    std::string threshold = "10";  // --threshold N
 };
 
 // A profile that was found and read; an error when it could not be (validate: exit 2).

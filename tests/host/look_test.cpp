@@ -288,4 +288,54 @@ TEST_F(Look, top_keeps_a_hostile_command_from_the_terminal) {
     EXPECT_THAT(ended.out, Not(HasSubstr("\x1b")));
 }
 
+// ---- audit
+
+int exposure_of(const Json& audit, const std::string& rule) {
+    for (const Json& finding : audit["findings"])
+        if (finding["rule"] == rule) return static_cast<int>(finding["exposure"].get<double>() * 10 + 0.5);
+    return -1;
+}
+
+TEST_F(Look, audit_rates_the_sandbox_of_a_name_as_it_runs) {
+    start("security: {no_new_privileges: false}\n", waiting);
+    const std::string file = place_ / "box.yaml";
+    place_.write("box.yaml", cat("version: 1\nname: box\nrootfs: {path: ", probe_tree(), "}\nprocess: {command: [/bin/true]}\n"));
+    const Json runs = json_of({"audit", "--json", "box"}), written = json_of({"audit", "--json", file});
+    EXPECT_EQ(runs["sandbox"], true);
+    EXPECT_EQ(runs["name"], "box");
+    EXPECT_EQ(exposure_of(runs, "security.no_new_privileges"), 60);
+    EXPECT_EQ(written["sandbox"], false);
+    EXPECT_EQ(exposure_of(written, "security.no_new_privileges"), 0) << "a word with a slash is a profile";
+    EXPECT_GT(runs["exposure"], written["exposure"]);
+}
+
+TEST_F(Look, audit_tells_with_its_exit_code_what_is_too_open) {
+    const std::string file =
+        place_.write("box.yaml", "version: 1\nrootfs: {host: ro}\nnetwork: {mode: host}\nprocess: {command: [/bin/true]}\n");
+    const Ended shown = sandbox_command({"audit", file});
+    EXPECT_EQ(shown.code, 0) << shown;
+    EXPECT_THAT(shown.out, HasSubstr(cat(file, ":3")));
+    EXPECT_THAT(shown.out, HasSubstr("cure: network: {mode: none}"));
+    EXPECT_THAT(shown.out, HasSubstr("\nexposure of profile box: "));
+    EXPECT_EQ(shown.out.find('\x1b'), std::string::npos) << "no colours but on a terminal";
+    EXPECT_GT(sandbox_command({"audit", "--all", file}).out.size(), shown.out.size());
+    EXPECT_EQ(sandbox_command({"audit", "--threshold", "2.5", file}).code, 1);
+    EXPECT_EQ(sandbox_command({"audit", "--threshold", "10", file}).code, 0);
+    for (const char* wrong : {"11", "-1", "x", "2.55", "2.", ""}) {
+        const Ended refused = sandbox_command({"audit", cat("--threshold=", wrong), file});
+        EXPECT_EQ(refused.code, 125) << wrong << refused;
+        EXPECT_EQ(refused.out, "") << wrong;
+    }
+}
+
+TEST_F(Look, audit_of_what_is_wrong_or_not_there_shows_nothing) {
+    const std::string file = place_.write("box.yaml", "version: 1\nrootfs: {host: ro}\nnetwrk: {}\n");
+    const Ended wrong = sandbox_command({"audit", file}), missing = sandbox_command({"audit", "no-such"});
+    EXPECT_EQ(wrong.code, 125) << wrong;
+    EXPECT_THAT(wrong.err, HasSubstr("box.yaml:3:1: error[E0203]"));
+    EXPECT_EQ(missing.code, 125) << missing;
+    EXPECT_THAT(missing.err, HasSubstr("no profile named 'no-such'"));
+    EXPECT_EQ(wrong.out + missing.out, "");
+}
+
 }  // namespace

@@ -295,6 +295,9 @@ TEST(Audit, writable_places_are_weighed_by_where_they_lead) {
     EXPECT_GE(exposure("/etc/cron.d"), exposure("/var/lib/mysql"));
     EXPECT_GT(exposure("/var/lib/docker"), exposure("/var/lib/mysql"));
     EXPECT_EQ(exposure("/var"), exposure("/var/lib/docker")) << "it is in there";
+    EXPECT_EQ(exposure("/var/lib"), exposure("/var/lib/docker"));
+    EXPECT_GT(exposure("/var/lib/mysql"), exposure("/var/lib/sandbox/mysql"));
+    EXPECT_EQ(exposure("/var/lib/sandboxes"), exposure("/var/lib/mysql"));
     EXPECT_GT(exposure("/home"), exposure("/home/joe/work"));
     EXPECT_GT(exposure("/home/joe/.ssh"), exposure("/home/joe/work"));
     EXPECT_GT(exposure("/home/joe"), exposure("/home/joe/work"));
