@@ -182,7 +182,8 @@ TEST_F(CommandLine, validate_as_json_is_a_list_of_all_diagnostics) {
                              {"column", 1},
                              {"key", "nmae"},
                              {"message", "unknown key"},
-                             {"hint", "did you mean 'name'?"}}));
+                             {"hint", "did you mean 'name'?"},
+                             {"via", Json::array()}}));
 }
 
 // ---- up, run

@@ -223,7 +223,7 @@ class ManualExamples : public OwnNetwork {
     static Ended type(const std::string& text, const TempDir& place) {
         Options options;
         options.directory = place.path();
-        options.add["PATH"] = std::filesystem::path(sandbox_binary()).parent_path().string() + ":/usr/sbin:/usr/bin:/sbin:/bin";
+        options.add["PATH"] = std::filesystem::path(SANDBOX_BINARY).parent_path().string() + ":/usr/sbin:/usr/bin:/sbin:/bin";
         options.add["HOME"] = place.path();
         options.add["PWD"] = place.path();
         return run({"/bin/bash", "-exc", text}, options);
@@ -263,7 +263,7 @@ TEST_F(ManualExamples, run) {
 
 // ---- the pages as they are built
 
-std::string built() { return std::filesystem::path(sandbox_binary()).parent_path() / "man"; }
+std::string built() { return std::filesystem::path(SANDBOX_BINARY).parent_path() / "man"; }
 
 TEST(BuiltManual, has_no_mistake_of_form) {
     REQUIRE_OR_SKIP(exists(built()) && command_exists("man") && command_exists("mandoc"), "needs the pages, man-db and mandoc");

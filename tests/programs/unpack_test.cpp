@@ -54,6 +54,7 @@ TEST_F(Works, unzip_unpacks_an_archive) {
 TEST_F(Works, unzip_of_an_archive_that_climbs) {
     make(climbing_zip, here());
     up("unzip");
+    EXPECT_EQ(read_text(folder() / "fine"), "x");
     for (const char* path : {"/root/out", "/etc/out", "/out", "/home/out"}) EXPECT_FALSE(exists(path)) << path;
 }
 
@@ -95,6 +96,11 @@ TEST_F(Works, bsdtar_of_a_hostile_archive) {
     for (const char* path : {"/etc/out", "/root/out", "/out"}) EXPECT_FALSE(exists(path)) << path;
     EXPECT_FALSE(std::filesystem::is_character_file(folder() / "memory"));
     EXPECT_EQ(read_text(folder() / "fine"), "evil");
+    std::filesystem::remove(folder() / "suid");
+    up("bsdtar");
+    const auto mode = std::filesystem::status(folder() / "suid").permissions();
+    EXPECT_EQ(mode & std::filesystem::perms::set_uid, std::filesystem::perms::none);
+    EXPECT_NE(mode & std::filesystem::perms::owner_read, std::filesystem::perms::none);
 }
 
 TEST_F(Confined, bsdtar) { EXPECT_EQ(shortcomings("bsdtar", folder_of_caller()), ""); }
