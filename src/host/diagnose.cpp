@@ -64,7 +64,10 @@ void judge_user_namespaces(const HostFacts& facts, Findings& out) {
     if (facts.userns_restricted) {
         const bool apparmor = facts.userns_restriction == "kernel.apparmor_restrict_unprivileged_userns";
         out.push_back({State::missing, what, cat(facts.userns_restriction, apparmor ? "=1" : "=0", " forbids them to ordinary users"),
-                       set_sysctl(facts.userns_restriction, apparmor ? "0" : "1")});
+                       cat(apparmor ? "sudo apparmor_parser -r /etc/apparmor.d/sandbox (the profile that comes with the launcher, for "
+                                      "/usr/bin/sandbox); or "
+                                    : "",
+                           set_sysctl(facts.userns_restriction, apparmor ? "0" : "1"))});
     } else if (facts.max_user_namespaces <= 0) {
         out.push_back({State::missing, what, "user.max_user_namespaces=0 allows none, not even to root",
                        set_sysctl("user.max_user_namespaces", "15000")});

@@ -24,12 +24,19 @@ bool has_privileged_helper(std::string_view name) {
     return false;
 }
 
+// AppArmor's switch is for programs without a profile; the launcher has one where its package is installed.
+bool has_apparmor_profile() {
+    std::optional<std::string> label = read_file("/proc/self/attr/apparmor/current");
+    if (!label) label = read_file("/proc/self/attr/current");
+    return label && !trim(*label).empty() && trim(*label) != "unconfined";
+}
+
 // What forbids user namespaces to callers without CAP_SYS_ADMIN, root is never restricted by these.
 void probe_switches(HostFacts& facts) {
     if ((facts.capabilities >> CAP_SYS_ADMIN & 1) != 0) return;
     if (read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0)
         facts.userns_restriction = "kernel.unprivileged_userns_clone";
-    else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").value_or(0) != 0)
+    else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").value_or(0) != 0 && !has_apparmor_profile())
         facts.userns_restriction = "kernel.apparmor_restrict_unprivileged_userns";
     facts.userns_restricted = !facts.userns_restriction.empty();
 }

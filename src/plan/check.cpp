@@ -291,10 +291,13 @@ void check_namespaces(Check& c) {
     const Namespaces& n = c.profile.namespaces;
     const Identity id = decide_identity(c.profile, c.facts, nullptr);
     if (!id.own_user_namespace) return;
+    const bool apparmor = c.facts.userns_restriction == "kernel.apparmor_restrict_unprivileged_userns";
     if (c.facts.userns_restricted)
-        c.error("E0513", n.user.mode.at, "namespaces.user",
-                cat("this host does not let ordinary users make user namespaces: ", c.facts.userns_restriction),
-                cat("as root: sysctl -w ", c.facts.userns_restriction, c.facts.userns_restriction.ends_with("_clone") ? "=1" : "=0"));
+        c.error(
+            "E0513", n.user.mode.at, "namespaces.user",
+            cat("this host does not let ordinary users make user namespaces: ", c.facts.userns_restriction),
+            cat("as root: ", apparmor ? "apparmor_parser -r /etc/apparmor.d/sandbox, the profile that comes with the launcher; or " : "",
+                "sysctl -w ", c.facts.userns_restriction, apparmor ? "=0" : "=1"));
     if (c.facts.max_user_namespaces == 0 && c.facts.namespaces.contains("user"))
         c.error("E0514", n.user.mode.at, "namespaces.user", "user.max_user_namespaces is 0",
                 "as root: sysctl -w user.max_user_namespaces=15000");

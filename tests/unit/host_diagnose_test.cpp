@@ -101,6 +101,7 @@ TEST(Diagnose, UbuntusSwitch) {
     const Finding finding = find(facts, "user namespaces");
     EXPECT_EQ(finding.state, State::missing);
     EXPECT_THAT(finding.detail, HasSubstr("kernel.apparmor_restrict_unprivileged_userns=1"));
+    EXPECT_THAT(finding.advice, HasSubstr("sudo apparmor_parser -r /etc/apparmor.d/sandbox"));
     EXPECT_THAT(finding.advice, HasSubstr("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"));
 }
 
