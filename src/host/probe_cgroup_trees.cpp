@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "base/text.h"
@@ -111,7 +112,9 @@ std::string find_own(const std::string& mount, std::string_view path) {
         char mark = 0;
         return ::getxattr(group.c_str(), name, &mark, 1) == 1 && mark == '1';
     };
-    if (!says_so("user.delegate") && !says_so("trusted.delegate")) return {};
+    // A user's own systemd of Debian 12 leaves no such mark: there the unit says it.
+    const char* said = std::getenv("SANDBOX_UNIT_DELEGATES");
+    if (!says_so("user.delegate") && !says_so("trusted.delegate") && std::string_view(said ? said : "") != "yes") return {};
     if (::faccessat(AT_FDCWD, cat(group, "/cgroup.procs").c_str(), W_OK, AT_EACCESS) != 0) return {};
     return line_of(cat(group, "/cgroup.procs")) == std::to_string(::getpid()) ? group : std::string();
 }
