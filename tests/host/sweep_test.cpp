@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <set>
 
@@ -617,6 +618,9 @@ Prepared container_case() {
     Prepared p;
     p.network = std::make_unique<OwnHost>();
     p.neighbour = std::make_unique<Neighbour>("sweep-neighbour", "network: {mode: none}\n");
+    // Targets of mounts that a tree lacks are made in it, and stay; here they are there from the beginning.
+    std::filesystem::create_directories(probe_tree() + "/etc");
+    for (const char* name : {"hostname", "hosts", "resolv.conf"}) std::ofstream(cat(probe_tree(), "/etc/", name), std::ios::app);
     p.what = {"sweep-container",
               in(R"(version: 1
 rootfs: {path: @PROBE_TREE@}

@@ -8,12 +8,6 @@ namespace {
 using namespace programs;
 using testing::HasSubstr;
 
-Given of_a_service() {
-    Given given;
-    given.scratch = {"/run", "/var/tmp", "/var/lib", "/var/log"};
-    return given;
-}
-
 // A directory for data of that user.
 std::string data_of(const TempDir& folder, const std::string& user) {
     const Ended made = run({"install", "-d", "-m", "0700", "-o", user, "-g", user, folder / "data"});
@@ -39,7 +33,7 @@ TEST_F(Works, redis_answers_and_keeps_its_data) {
 }
 
 TEST_F(Confined, redis) {
-    Given given = of_a_service();
+    Given given = given_by_service();
     given.set = {data_of(folder(), "redis")};
     EXPECT_EQ(shortcomings("redis", given), "");
 }
@@ -60,7 +54,7 @@ TEST_F(Works, postgresql_takes_a_table_and_keeps_it) {
 }
 
 TEST_F(Confined, postgresql) {
-    Given given = of_a_service();
+    Given given = given_by_service();
     given.set = {data_of(folder(), "postgres")};
     EXPECT_EQ(shortcomings("postgresql", given), "");
 }
@@ -72,7 +66,7 @@ TEST_F(Works, memcached_keeps_a_value) {
     EXPECT_EQ(kept.out, "kept\r\n") << kept << server.logs();
 }
 
-TEST_F(Confined, memcached) { EXPECT_EQ(shortcomings("memcached", of_a_service()), ""); }
+TEST_F(Confined, memcached) { EXPECT_EQ(shortcomings("memcached", given_by_service()), ""); }
 
 TEST_F(Works, lighttpd_serves_a_page) {
     folder().write("site/index.html", "the page\n");
@@ -81,7 +75,7 @@ TEST_F(Works, lighttpd_serves_a_page) {
     EXPECT_EQ(run({"curl", "-sf", "--path-as-is", "http://127.0.0.1:8081/../../../etc/passwd"}).out, "");
 }
 
-TEST_F(Confined, lighttpd) { EXPECT_EQ(shortcomings("lighttpd", of_a_service()), ""); }
+TEST_F(Confined, lighttpd) { EXPECT_EQ(shortcomings("lighttpd", given_by_service()), ""); }
 
 TEST_F(Works, dnsmasq_answers_from_its_file) {
     folder().write("names", "192.0.2.55 printer.lab\n");
@@ -94,7 +88,7 @@ TEST_F(Works, dnsmasq_answers_from_its_file) {
     EXPECT_EQ(until_ok(name).out, "192.0.2.55\n") << server.logs();
 }
 
-TEST_F(Confined, dnsmasq) { EXPECT_EQ(shortcomings("dnsmasq", of_a_service()), ""); }
+TEST_F(Confined, dnsmasq) { EXPECT_EQ(shortcomings("dnsmasq", given_by_service()), ""); }
 
 TEST_F(Works, mosquitto_passes_a_message_on) {
     const Service server("mosquitto", here());
@@ -103,7 +97,7 @@ TEST_F(Works, mosquitto_passes_a_message_on) {
     EXPECT_EQ(run({"mosquitto_sub", "-h", "127.0.0.1", "-t", "room", "-C", "1", "-W", "5"}).out, "warm\n");
 }
 
-TEST_F(Confined, mosquitto) { EXPECT_EQ(shortcomings("mosquitto", of_a_service()), ""); }
+TEST_F(Confined, mosquitto) { EXPECT_EQ(shortcomings("mosquitto", given_by_service()), ""); }
 
 TEST_F(Works, haproxy_balances_between_its_servers) {
     folder().write("one/page", "the first\n");
@@ -127,7 +121,7 @@ TEST_F(Works, haproxy_balances_between_its_servers) {
     }
 }
 
-TEST_F(Confined, haproxy) { EXPECT_EQ(shortcomings("haproxy", of_a_service()), ""); }
+TEST_F(Confined, haproxy) { EXPECT_EQ(shortcomings("haproxy", given_by_service()), ""); }
 
 TEST_F(Works, rsyncd_gives_a_file_and_takes_none) {
     folder().write("share/file", "the file\n");
@@ -139,7 +133,7 @@ TEST_F(Works, rsyncd_gives_a_file_and_takes_none) {
     EXPECT_THAT(refused.err, HasSubstr("read only")) << refused;
 }
 
-TEST_F(Confined, rsyncd) { EXPECT_EQ(shortcomings("rsyncd", of_a_service()), ""); }
+TEST_F(Confined, rsyncd) { EXPECT_EQ(shortcomings("rsyncd", given_by_service()), ""); }
 
 TEST_F(Works, sshd_lets_a_key_in_and_a_wrong_one_not) {
     ASSERT_TRUE(run({"install", "-d", "-m", "0700", "-o", "tester", "-g", "tester", folder() / "hostkeys"}).ok());
@@ -176,7 +170,7 @@ TEST_F(Works, sshd_lets_a_key_in_and_a_wrong_one_not) {
 TEST_F(Confined, sshd) {
     ASSERT_TRUE(run({"install", "-d", "-m", "0700", "-o", "tester", "-g", "tester", folder() / "hostkeys"}).ok());
     folder().write("key.pub", "");
-    Given given = of_a_service();
+    Given given = given_by_service();
     given.set = {"ACCOUNT=tester", "KEYS=" + (folder() / "key.pub"), "HOSTKEYS=" + (folder() / "hostkeys")};
     EXPECT_EQ(shortcomings("sshd", given), "");
 }
@@ -198,7 +192,7 @@ TEST_F(Works, samba_gives_a_file_and_takes_none) {
 }
 
 TEST_F(Confined, samba) {
-    Given given = of_a_service();
+    Given given = given_by_service();
     given.capabilities = {"SETGID", "SETUID", "DAC_OVERRIDE"};
     EXPECT_EQ(shortcomings("samba", given), "");
 }
@@ -219,6 +213,6 @@ TEST_F(Works, unbound_asks_its_server) {
     static_cast<void>(server->wait());
 }
 
-TEST_F(Confined, unbound) { EXPECT_EQ(shortcomings("unbound", of_a_service()), ""); }
+TEST_F(Confined, unbound) { EXPECT_EQ(shortcomings("unbound", given_by_service()), ""); }
 
 }  // namespace

@@ -46,19 +46,6 @@ uid_t owner_of(const std::string& path) {
 // The host's own reader, which the profile under test has no part in.
 std::string text_of(const std::string& pdf) { return run({"pdftotext", pdf, "-"}).out; }
 
-Given of_the_folder() {
-    Given given;
-    given.scratch = {"/var/tmp"};
-    given.writable = {"/work"};
-    return given;
-}
-
-Given of_streams() {
-    Given given;
-    given.scratch = {"/var/tmp"};
-    return given;
-}
-
 // ---- pdf-text
 
 TEST_F(Works, pdf_text_writes_the_text_beside_the_document) {
@@ -93,10 +80,10 @@ TEST_F(Works, pdf_text_is_ended_when_a_document_fills_memory) {
     EXPECT_EQ(full.code, 128 + 9) << full;
 }
 
-TEST_F(Confined, pdf_text) { EXPECT_EQ(shortcomings("pdf-text", of_the_folder()), ""); }
+TEST_F(Confined, pdf_text) { EXPECT_EQ(shortcomings("pdf-text", given_by_desktop()), ""); }
 
 TEST_F(Confined, pdf_text_of_an_ordinary_user) {
-    Given given = of_the_folder();
+    Given given = given_by_desktop();
     given.set = {without_groups};
     EXPECT_EQ(shortcomings("pdf-text", given, as_tester()), "");
 }
@@ -121,7 +108,7 @@ TEST_F(Works, qpdf_joins_and_encrypts) {
     EXPECT_THAT(run({"pdftotext", "-upw", "open", folder() / "both.pdf", "-"}).out, AllOf(HasSubstr("Page one"), HasSubstr("Page two")));
 }
 
-TEST_F(Confined, qpdf) { EXPECT_EQ(shortcomings("qpdf", of_the_folder()), ""); }
+TEST_F(Confined, qpdf) { EXPECT_EQ(shortcomings("qpdf", given_by_desktop()), ""); }
 
 // ---- ghostscript
 
@@ -164,7 +151,7 @@ TEST_F(Works, ghostscript_is_ended_when_a_program_loops) {
     EXPECT_EQ(up("ghostscript", {}, {"lifecycle.timeout=1s"}).code, 124);
 }
 
-TEST_F(Confined, ghostscript) { EXPECT_EQ(shortcomings("ghostscript", of_the_folder()), ""); }
+TEST_F(Confined, ghostscript) { EXPECT_EQ(shortcomings("ghostscript", given_by_desktop()), ""); }
 
 // ---- libreoffice
 
@@ -191,7 +178,7 @@ TEST_F(Works, libreoffice_converts_to_other_formats) {
     EXPECT_THAT(run({"unzip", "-p", folder() / "letter.docx", "word/document.xml"}).out, HasSubstr("Dear reader of the letter"));
 }
 
-TEST_F(Confined, libreoffice) { EXPECT_EQ(shortcomings("libreoffice", of_the_folder()), ""); }
+TEST_F(Confined, libreoffice) { EXPECT_EQ(shortcomings("libreoffice", given_by_desktop()), ""); }
 
 // ---- chromium
 
@@ -215,7 +202,7 @@ TEST_F(Works, chromium_shows_a_hostile_page_nothing_of_the_host) {
     EXPECT_FALSE(readable(listening.get(), milliseconds(0))) << "somebody has connected";
 }
 
-TEST_F(Confined, chromium) { EXPECT_EQ(shortcomings("chromium", of_the_folder()), ""); }
+TEST_F(Confined, chromium) { EXPECT_EQ(shortcomings("chromium", given_by_desktop()), ""); }
 
 // ---- imagemagick, tesseract, optipng, exiftool
 
@@ -242,7 +229,7 @@ TEST_F(Works, imagemagick_changes_pictures_in_place) {
     EXPECT_EQ(run({"identify", "-format", "%wx%h ", folder() / "a.png", folder() / "b.png"}).out, "200x40 200x40 ");
 }
 
-TEST_F(Confined, imagemagick) { EXPECT_EQ(shortcomings("imagemagick", of_the_folder()), ""); }
+TEST_F(Confined, imagemagick) { EXPECT_EQ(shortcomings("imagemagick", given_by_desktop()), ""); }
 
 TEST_F(Works, tesseract_reads_a_picture_that_imagemagick_drew) {
     const Ended drawn = up("imagemagick", {"convert", "-size", "400x80", "xc:white", "-font", "DejaVu-Sans", "-pointsize", "40", "-draw",
@@ -259,7 +246,7 @@ TEST_F(Works, tesseract_makes_a_pdf_to_search_in) {
     EXPECT_THAT(text_of(folder() / "scan.pdf"), HasSubstr("Hello 42"));
 }
 
-TEST_F(Confined, tesseract) { EXPECT_EQ(shortcomings("tesseract", of_the_folder()), ""); }
+TEST_F(Confined, tesseract) { EXPECT_EQ(shortcomings("tesseract", given_by_desktop()), ""); }
 
 TEST_F(Works, optipng_makes_a_picture_smaller) {
     draw(folder(), "Hello", "in.png");
@@ -272,7 +259,7 @@ TEST_F(Works, optipng_makes_a_picture_smaller) {
     EXPECT_EQ(signature(), shown);
 }
 
-TEST_F(Confined, optipng) { EXPECT_EQ(shortcomings("optipng", of_the_folder()), ""); }
+TEST_F(Confined, optipng) { EXPECT_EQ(shortcomings("optipng", given_by_desktop()), ""); }
 
 TEST_F(Works, exiftool_shows_and_takes_out_what_a_picture_says) {
     ASSERT_TRUE(run({"convert", "-size", "8x8", "xc:red", "-set", "comment", "taken at home", folder() / "in.jpg"}).ok());
@@ -286,10 +273,10 @@ TEST_F(Works, exiftool_shows_and_takes_out_what_a_picture_says) {
     EXPECT_THAT(read_text(folder() / "in.jpg"), Not(HasSubstr("taken at home")));
 }
 
-TEST_F(Confined, exiftool) { EXPECT_EQ(shortcomings("exiftool", of_streams()), ""); }
+TEST_F(Confined, exiftool) { EXPECT_EQ(shortcomings("exiftool", given_by_untrusted()), ""); }
 
 TEST_F(Confined, exiftool_that_writes) {
-    Given given = of_the_folder();
+    Given given = given_by_desktop();
     given.set = {"MODE=rw"};
     EXPECT_EQ(shortcomings("exiftool", given), "");
 }
@@ -312,7 +299,7 @@ TEST_F(Works, graphviz_is_ended_when_a_graph_takes_for_ever) {
     EXPECT_EQ(up("graphviz", {}, {"lifecycle.timeout=1s"}, options).code, 124);
 }
 
-TEST_F(Confined, graphviz) { EXPECT_EQ(shortcomings("graphviz", of_streams()), ""); }
+TEST_F(Confined, graphviz) { EXPECT_EQ(shortcomings("graphviz", given_by_untrusted()), ""); }
 
 std::string red_square(int size) {
     return cat("<svg xmlns='http://www.w3.org/2000/svg' width='", size, "' height='", size, "'>",
@@ -335,7 +322,7 @@ TEST_F(Works, rsvg_is_ended_when_a_picture_fills_memory) {
     EXPECT_EQ(full.out, "");
 }
 
-TEST_F(Confined, rsvg) { EXPECT_EQ(shortcomings("rsvg", of_streams()), ""); }
+TEST_F(Confined, rsvg) { EXPECT_EQ(shortcomings("rsvg", given_by_untrusted()), ""); }
 
 // ---- ffmpeg, sox, espeak-ng
 
@@ -362,7 +349,7 @@ TEST_F(Works, ffmpeg_follows_no_playlist_to_the_network) {
     EXPECT_FALSE(readable(listening.get(), milliseconds(0))) << "somebody has connected";
 }
 
-TEST_F(Confined, ffmpeg) { EXPECT_EQ(shortcomings("ffmpeg", of_the_folder()), ""); }
+TEST_F(Confined, ffmpeg) { EXPECT_EQ(shortcomings("ffmpeg", given_by_desktop()), ""); }
 
 TEST_F(Works, sox_converts_a_sound) {
     const Ended made = up("sox", {"sox", "-n", "in.wav", "synth", "1", "sine", "440", "gain", "-3"});
@@ -380,7 +367,7 @@ TEST_F(Works, sox_measures_and_filters_streams) {
     EXPECT_THAT(stat.err, AllOf(HasSubstr("Length (seconds):      0.500000"), HasSubstr("Maximum amplitude:     0.000000"))) << stat;
 }
 
-TEST_F(Confined, sox) { EXPECT_EQ(shortcomings("sox", of_the_folder()), ""); }
+TEST_F(Confined, sox) { EXPECT_EQ(shortcomings("sox", given_by_desktop()), ""); }
 
 TEST_F(Works, espeak_ng_speaks) {
     Options options = here();
@@ -391,6 +378,6 @@ TEST_F(Works, espeak_ng_speaks) {
     EXPECT_NE(up("espeak-ng", {}, {"VOICE=de"}, options).out, spoken.out);
 }
 
-TEST_F(Confined, espeak_ng) { EXPECT_EQ(shortcomings("espeak-ng", of_streams()), ""); }
+TEST_F(Confined, espeak_ng) { EXPECT_EQ(shortcomings("espeak-ng", given_by_untrusted()), ""); }
 
 }  // namespace

@@ -129,6 +129,25 @@ const Words& secrets() {
     return paths;
 }
 
+Given given_by_desktop() {
+    Given given;
+    given.writable = {"/work"};
+    given.scratch = {"/var/tmp"};
+    return given;
+}
+
+Given given_by_service() {
+    Given given;
+    given.scratch = {"/run", "/var/tmp", "/var/lib", "/var/log"};
+    return given;
+}
+
+Given given_by_untrusted() {
+    Given given;
+    given.scratch = {"/var/tmp"};
+    return given;
+}
+
 const Words& places() {
     static const Words paths = {"/",          "/etc",  "/usr",         "/usr/local", "/var", "/var/lib", "/var/log",      "/var/cache",
                                 "/var/spool", "/home", "/home/tester", "/root",      "/srv", "/opt",     "/mnt",          "/media",

@@ -29,6 +29,11 @@ struct Given {
     Words set;           // --set KEY=VALUE that the profile needs to start
 };
 
+// What the layers of profiles/base give that others build on.
+Given given_by_desktop();
+Given given_by_service();
+Given given_by_untrusted();
+
 // The addresses of the host and of a machine beyond it, all of which listen on `port`.
 inline constexpr const char* loopback_address = "127.0.0.1";
 inline constexpr const char* host_address = "198.51.100.1";

@@ -8,14 +8,6 @@ namespace {
 using namespace programs;
 using testing::HasSubstr;
 
-// What the profiles on base/desktop have.
-Given folder_of_caller() {
-    Given given;
-    given.writable = {"/work"};
-    given.scratch = {"/var/tmp"};
-    return given;
-}
-
 TEST_F(Works, python3_runs_a_script_that_writes_a_file) {
     folder().write("script.py", "import json, sqlite3, ssl\nopen('out.json', 'w').write(json.dumps({'sum': sum(range(10))}))\n");
     const Ended ended = up("python3");
@@ -31,7 +23,7 @@ TEST_F(Works, python3_of_an_ordinary_user_writes_files_of_the_user) {
     EXPECT_EQ(run({"stat", "-c", "%U", folder() / "out"}).out, "tester\n");
 }
 
-TEST_F(Confined, python3) { EXPECT_EQ(shortcomings("python3", folder_of_caller()), ""); }
+TEST_F(Confined, python3) { EXPECT_EQ(shortcomings("python3", given_by_desktop()), ""); }
 
 TEST_F(Works, node_runs_a_script) {
     folder().write("script.js", "require('fs').writeFileSync('out', String([1, 2, 3].map(x => x * x)))\n");
@@ -40,7 +32,7 @@ TEST_F(Works, node_runs_a_script) {
     EXPECT_EQ(read_text(folder() / "out"), "1,4,9");
 }
 
-TEST_F(Confined, node) { EXPECT_EQ(shortcomings("node", folder_of_caller()), ""); }
+TEST_F(Confined, node) { EXPECT_EQ(shortcomings("node", given_by_desktop()), ""); }
 
 TEST_F(Works, gcc_builds_a_program_and_runs_it) {
     folder().write("main.c", "#include <stdio.h>\nint main(void) { return puts(\"built\") < 0; }\n");
@@ -50,25 +42,49 @@ TEST_F(Works, gcc_builds_a_program_and_runs_it) {
     EXPECT_EQ(read_text(folder() / "result"), "built\n");
 }
 
-TEST_F(Confined, gcc) { EXPECT_EQ(shortcomings("gcc", folder_of_caller()), ""); }
+TEST_F(Confined, gcc) { EXPECT_EQ(shortcomings("gcc", given_by_desktop()), ""); }
 
-TEST_F(Works, git_clones_a_repository_whose_hook_reaches_nothing) {
+TEST_F(Works, git_clones_a_repository_and_runs_no_hook) {
     const std::string make =
         "git init --quiet --initial-branch=main theirs && cd theirs && echo it >file && git add file && "
         "git -c user.name=a -c user.email=a@b commit --quiet --message=first && "
-        "mkdir -p template/hooks && printf '#!/bin/sh\\ncat /root/secret >hooked 2>&1; echo ran >>hooked\\n' >template/hooks/post-checkout "
-        "&& "
+        "mkdir -p template/hooks && printf '#!/bin/sh\\ntouch /work/hooked\\n' >template/hooks/post-checkout && "
         "chmod +x template/hooks/post-checkout";
     ASSERT_TRUE(run({"sh", "-c", make}, here()).ok());
     const Ended ended = up("git", {"git", "clone", "--quiet", "--template=/work/theirs/template", "/work/theirs", "mine"});
     EXPECT_TRUE(ended.ok()) << ended;
     EXPECT_EQ(read_text(folder() / "mine/file"), "it\n");
+    EXPECT_FALSE(exists(folder() / "hooked"));  // a program of the folder is not run: it is noexec
     EXPECT_EQ(up("git", {"git", "-C", "mine", "log", "--format=%s"}).out, "first\n");
+    // The same without a sandbox shows that there is a hook to be run.
+    ASSERT_TRUE(
+        run({"sh", "-c",
+             "sed -i s,/work/,../, theirs/template/hooks/post-checkout && git clone --quiet --template=theirs/template theirs other"},
+            here())
+            .ok());
+    EXPECT_TRUE(exists(folder() / "hooked"));
 }
 
-TEST_F(Confined, git) { EXPECT_EQ(shortcomings("git", folder_of_caller()), ""); }
+// What git runs for a repository's own configuration, without a question: `git status` is enough.
+TEST_F(Works, git_status_of_a_hostile_repository_reaches_nothing) {
+    const std::string command =
+        cat("cat /root/secret /home/tester/secret >/work/seen 2>/dev/null; "
+            "for address in ",
+            host_address, " ", outside_address, "; do bash -c \"echo >/dev/tcp/$address/", port, "\" && echo $address >>/work/seen; done; ",
+            "touch /srv/mark /work/ran; false");
+    ASSERT_TRUE(run({"git", "init", "--quiet", "theirs"}, here()).ok());
+    ASSERT_TRUE(run({"git", "-C", "theirs", "config", "core.fsmonitor", command}, here()).ok());
+    const Endpoint everywhere("0.0.0.0", port);
+    const Fd here_too = bound(host, SOCK_STREAM, everywhere), there = bound(outside, SOCK_STREAM, everywhere);
+    const Ended ended = up("git", {"git", "-C", "theirs", "status", "--short"});
+    EXPECT_TRUE(ended.ok()) << ended;
+    EXPECT_TRUE(exists(folder() / "ran")) << ended;
+    EXPECT_EQ(read_text(folder() / "seen"), "");
+    EXPECT_FALSE(exists("/srv/mark"));
+}
 
-// A server on the machine outside, and one on the host.
+TEST_F(Confined, git) { EXPECT_EQ(shortcomings("git", given_by_desktop()), ""); }
+
 TEST_F(Works, curl_reaches_its_address_and_no_other) {
     folder().write("page", "the page\n");
     std::optional<Process> server;
@@ -88,10 +104,7 @@ TEST_F(Works, curl_reaches_its_address_and_no_other) {
     static_cast<void>(server->wait());
 }
 
-TEST_F(Confined, curl) {
-    Given given = folder_of_caller();
-    EXPECT_EQ(shortcomings("curl", given), "");
-}
+TEST_F(Confined, curl) { EXPECT_EQ(shortcomings("curl", given_by_desktop()), ""); }
 
 TEST_F(Works, sqlite3_keeps_a_table_in_its_file) {
     Options options = here();
@@ -101,7 +114,7 @@ TEST_F(Works, sqlite3_keeps_a_table_in_its_file) {
     EXPECT_EQ(up("sqlite3", {}, {"DB=my.db"}, options).out, "15\n");
 }
 
-TEST_F(Confined, sqlite3) { EXPECT_EQ(shortcomings("sqlite3", folder_of_caller()), ""); }
+TEST_F(Confined, sqlite3) { EXPECT_EQ(shortcomings("sqlite3", given_by_desktop()), ""); }
 
 TEST_F(Works, ripgrep_finds_a_line_and_no_secret) {
     folder().write("a.txt", "one\nthe needle\n");
@@ -111,11 +124,7 @@ TEST_F(Works, ripgrep_finds_a_line_and_no_secret) {
     EXPECT_FALSE(secret.ok());
 }
 
-TEST_F(Confined, ripgrep) {
-    Given given;
-    given.scratch = {"/var/tmp"};
-    EXPECT_EQ(shortcomings("ripgrep", given), "");
-}
+TEST_F(Confined, ripgrep) { EXPECT_EQ(shortcomings("ripgrep", given_by_untrusted()), ""); }
 
 TEST_F(Works, shellcheck_finds_a_mistake) {
     folder().write("script.sh", "#!/bin/sh\nrm $1\n");
@@ -124,11 +133,7 @@ TEST_F(Works, shellcheck_finds_a_mistake) {
     EXPECT_THAT(ended.out, HasSubstr("script.sh:2:4: note: Double quote"));
 }
 
-TEST_F(Confined, shellcheck) {
-    Given given;
-    given.scratch = {"/var/tmp"};
-    EXPECT_EQ(shortcomings("shellcheck", given), "");
-}
+TEST_F(Confined, shellcheck) { EXPECT_EQ(shortcomings("shellcheck", given_by_untrusted()), ""); }
 
 TEST_F(Works, php_runs_a_script) {
     folder().write("script.php", "<?php file_put_contents('out', strrev('olleh'));\n");
@@ -137,7 +142,7 @@ TEST_F(Works, php_runs_a_script) {
     EXPECT_EQ(read_text(folder() / "out"), "hello");
 }
 
-TEST_F(Confined, php) { EXPECT_EQ(shortcomings("php", folder_of_caller()), ""); }
+TEST_F(Confined, php) { EXPECT_EQ(shortcomings("php", given_by_desktop()), ""); }
 
 TEST_F(Works, ruby_runs_a_script) {
     folder().write("script.rb", "require 'json'\nFile.write('out', JSON.generate({a: [1, 2]}))\n");
@@ -146,7 +151,7 @@ TEST_F(Works, ruby_runs_a_script) {
     EXPECT_EQ(read_text(folder() / "out"), "{\"a\":[1,2]}");
 }
 
-TEST_F(Confined, ruby) { EXPECT_EQ(shortcomings("ruby", folder_of_caller()), ""); }
+TEST_F(Confined, ruby) { EXPECT_EQ(shortcomings("ruby", given_by_desktop()), ""); }
 
 TEST_F(Works, perl_runs_a_script) {
     folder().write("script.pl", "use strict; open my $f, '>', 'out' or die; print $f join ',', sort qw(b a c);\n");
@@ -155,7 +160,7 @@ TEST_F(Works, perl_runs_a_script) {
     EXPECT_EQ(read_text(folder() / "out"), "a,b,c");
 }
 
-TEST_F(Confined, perl) { EXPECT_EQ(shortcomings("perl", folder_of_caller()), ""); }
+TEST_F(Confined, perl) { EXPECT_EQ(shortcomings("perl", given_by_desktop()), ""); }
 
 TEST_F(Works, ci_runner_leaves_its_result_and_not_a_trace_in_the_sources) {
     folder().write("src/ci.sh", "#!/bin/sh\nset -e\ngcc -o it it.c\n./it >/out/result\n");
@@ -189,20 +194,22 @@ TEST_F(Works, coding_agent_changes_its_work_and_reaches_what_it_may) {
     caller.add["SECRET_TOKEN"] = "of the caller";
     const Words set{"WORK=" + (folder() / "work"), cat("ALLOW=", outside_address, ":80/tcp")};
     const std::string job = cat("sed -i s/before/after/ main.py && python3 main.py >out; curl -s http://", outside_address,
-                                "/page >page; curl -s --max-time 2 http://", host_address, ":", port,
-                                "/ && echo reached >>page; env >env; ls ~/.ssh /root >>env 2>&1");
+                                "/page >page; env >env; ", "for address in ", host_address, " ", outside_address, " ", bridge_address,
+                                "; do ", "timeout 2 bash -c \"echo >/dev/tcp/$address/", port, "\" && echo $address; done >seen; ",
+                                "for name in ~/.ssh /home/tester/.ssh /root/secret; do [ -e $name ] && echo $name; done >>seen");
+    const Endpoint everywhere("0.0.0.0", port);
+    const Fd here_too = bound(host, SOCK_STREAM, everywhere), there = bound(outside, SOCK_STREAM, everywhere);
     const Ended ended = up("coding-agent", {"/bin/bash", "-c", job}, set, caller);
     EXPECT_EQ(read_text(folder() / "work/out"), "after\n") << ended;
     EXPECT_EQ(read_text(folder() / "work/page"), "the page\n") << ended;
+    ASSERT_TRUE(exists(folder() / "work/seen")) << ended;
+    EXPECT_EQ(read_text(folder() / "work/seen"), "") << ended;
     EXPECT_THAT(read_text(folder() / "work/env"), testing::Not(HasSubstr("SECRET_TOKEN")));
     server->signal(SIGTERM);
     static_cast<void>(server->wait());
 }
 
-TEST_F(Confined, coding_agent) {
-    Given given = folder_of_caller();
-    EXPECT_EQ(shortcomings("coding-agent", given), "");
-}
+TEST_F(Confined, coding_agent) { EXPECT_EQ(shortcomings("coding-agent", given_by_desktop()), ""); }
 
 // A tree with a shell, in which the probe is found too.
 void make_small_tree(const Options& options) {

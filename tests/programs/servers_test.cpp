@@ -20,10 +20,6 @@ TEST_F(Works, nginx_serves_a_page_through_its_port) {
     EXPECT_THAT(nginx.exec({"ps", "-o", "user,args", "ax"}).out, HasSubstr("www-data nginx: worker process"));
 }
 
-TEST_F(Confined, nginx) {
-    Given given;
-    given.scratch = {"/run", "/var/tmp", "/var/lib", "/var/log"};
-    EXPECT_EQ(shortcomings("nginx", given), "");
-}
+TEST_F(Confined, nginx) { EXPECT_EQ(shortcomings("nginx", given_by_service()), ""); }
 
 }  // namespace

@@ -8,19 +8,6 @@ namespace {
 using namespace programs;
 using testing::HasSubstr;
 
-Given folder_of_caller() {
-    Given given;
-    given.writable = {"/work"};
-    given.scratch = {"/var/tmp"};
-    return given;
-}
-
-Given nothing_but_reading() {
-    Given given;
-    given.scratch = {"/var/tmp"};
-    return given;
-}
-
 // Runs a Python program in the folder: makers of archives.
 void make(const std::string& program, const Options& options) {
     const Ended made = run({"python3", "-c", program}, options);
@@ -68,7 +55,7 @@ TEST_F(Works, unzip_of_a_bomb_ends) {
     EXPECT_LE(std::filesystem::file_size(folder() / "big"), 1U << 20);
 }
 
-TEST_F(Confined, unzip) { EXPECT_EQ(shortcomings("unzip", folder_of_caller()), ""); }
+TEST_F(Confined, unzip) { EXPECT_EQ(shortcomings("unzip", given_by_desktop()), ""); }
 
 TEST_F(Works, 7z_packs_and_unpacks) {
     folder().write("file", "packed");
@@ -79,7 +66,7 @@ TEST_F(Works, 7z_packs_and_unpacks) {
     EXPECT_EQ(read_text(folder() / "file"), "packed");
 }
 
-TEST_F(Confined, 7z) { EXPECT_EQ(shortcomings("7z", folder_of_caller()), ""); }
+TEST_F(Confined, 7z) { EXPECT_EQ(shortcomings("7z", given_by_desktop()), ""); }
 
 TEST_F(Works, bsdtar_unpacks_an_archive) {
     folder().write("in/file", "packed");
@@ -103,7 +90,7 @@ TEST_F(Works, bsdtar_of_a_hostile_archive) {
     EXPECT_NE(mode & std::filesystem::perms::owner_read, std::filesystem::perms::none);
 }
 
-TEST_F(Confined, bsdtar) { EXPECT_EQ(shortcomings("bsdtar", folder_of_caller()), ""); }
+TEST_F(Confined, bsdtar) { EXPECT_EQ(shortcomings("bsdtar", given_by_desktop()), ""); }
 
 TEST_F(Works, clamscan_finds_what_its_signatures_say) {
     folder().write("scanned/good", "nothing\n");
@@ -122,7 +109,7 @@ TEST_F(Works, clamscan_finds_what_its_signatures_say) {
 
 TEST_F(Confined, clamscan) {
     std::filesystem::create_directory(folder() / "db");
-    Given given = nothing_but_reading();
+    Given given = given_by_untrusted();
     given.set = {"DATABASE=" + (folder() / "db")};
     EXPECT_EQ(shortcomings("clamscan", given), "");
 }
@@ -143,7 +130,7 @@ TEST_F(Works, tshark_reads_a_capture) {
     EXPECT_EQ(ended.out, "192.0.2.1\texample.lab\n") << ended;
 }
 
-TEST_F(Confined, tshark) { EXPECT_EQ(shortcomings("tshark", nothing_but_reading()), ""); }
+TEST_F(Confined, tshark) { EXPECT_EQ(shortcomings("tshark", given_by_untrusted()), ""); }
 
 TEST_F(Works, file_says_what_it_is) {
     folder().write("script", "#!/bin/sh\n");
@@ -151,6 +138,6 @@ TEST_F(Works, file_says_what_it_is) {
     EXPECT_EQ(up("file", {"file", "--brief", "script"}).out, "POSIX shell script, ASCII text executable\n");
 }
 
-TEST_F(Confined, file) { EXPECT_EQ(shortcomings("file", nothing_but_reading()), ""); }
+TEST_F(Confined, file) { EXPECT_EQ(shortcomings("file", given_by_untrusted()), ""); }
 
 }  // namespace
