@@ -2,10 +2,7 @@
 
 #include "profile/audit.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -61,11 +58,6 @@ Result<int> parse_threshold(const std::string& text) {
 
 // ---- showing it
 
-bool colour() {
-    const char* none = std::getenv("NO_COLOR");
-    return (!none || !*none) && isatty(1) == 1;
-}
-
 Position position_of(const AuditFinding& finding, const Loaded& loaded) {
     return finding.at.known() ? finding.at : written_at(loaded, finding.key);
 }
@@ -97,7 +89,7 @@ std::string table_of(const Audit& audit, const Loaded& loaded, bool all) {
     std::string out = cat(lines[0], "\n");
     for (std::size_t i = 0; i < shown.size(); ++i) {
         const Mark& mark = mark_of(shown[i]->exposure);
-        const bool coloured = colour() && *mark.colour;
+        const bool coloured = colour(1) && *mark.colour;
         out += coloured ? cat(mark.colour, mark.text, "\x1b[0m", lines[i + 1].substr(1), "\n") : cat(lines[i + 1], "\n");
         if (!shown[i]->cure.empty()) out += cat("     cure: ", printable(shown[i]->cure), "\n");
     }

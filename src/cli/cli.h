@@ -70,6 +70,8 @@ void examine_without_host(Loaded& loaded);
 void print(const Diagnostics& diagnostics, const Sources& sources);
 void print(const Error& error, const Sources& sources);
 void print(const Error& error);
+// Whether that stream is a terminal that may be coloured (no-color.org).
+[[nodiscard]] bool colour(int stream);
 void write_out(std::string_view text);
 void write_err(std::string_view text);
 

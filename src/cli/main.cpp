@@ -122,7 +122,7 @@ void add_installed(CLI::App& app, Words& w, int& code) {
     CLI::App* audit = app.add_subcommand("audit", "score what a profile or a sandbox opens, line by line");
     audit->add_option("profile", w.profile.profile, "a sandbox, or a profile: a file, a name on the search path, or -")
         ->required()
-        ->type_name("PROFILE");
+        ->type_name("NAME|PROFILE");
     audit->add_option("--set", w.profile.set, "set a key or a variable")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
     audit->add_option("--threshold", w.audit.threshold, "exit with 1 when the exposure is above N, 0.0 to 10.0")->type_name("N");
     audit->add_flag("-a,--all", w.audit.all, "what is closed as well");
@@ -320,7 +320,8 @@ std::optional<Mistake> word_mistake(const CLI::App& verb, std::span<const std::s
         }
         const bool flag = option->get_items_expected_max() == 0;
         if (flag && equals != std::string::npos) return Mistake{cat(quote(name), " takes no value"), help};
-        if (!flag && equals == std::string::npos && ++i == words.size())
+        const bool empty = equals != std::string::npos && equals + 1 == word.size();
+        if (!flag && (empty || (equals == std::string::npos && ++i == words.size())))
             return Mistake{cat(quote(name), " needs a value: ", option->get_type_name()), help};
     }
     return {};
@@ -388,6 +389,8 @@ int main(int argc, char** argv) {
         app.exit(asked);
         return 0;
     } catch (const CLI::RequiredError&) {
+        if (verb == "audit")
+            return refuse({"audit needs a NAME or a PROFILE", "a sandbox, a file, a name on the search path, or - for standard input"});
         if (verb == "new") return refuse({"new needs a NAME", "of the profile to write: a name, ./FILE.yaml, or - for standard output"});
         for (const CLI::Option* each : app.get_subcommand(verb)->get_options())
             if (each->get_required() && each->get_type_name() != "PROFILE")

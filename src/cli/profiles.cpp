@@ -1,30 +1,22 @@
-// sandbox profiles, new, diff-profiles: the profiles that are installed, and how two of them differ.
+// sandbox profiles: what is installed, from where, and what is wrong with it.
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/fd.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/library.h"
 #include "cli/sandboxes.h"
-#include "profile/origin.h"
 
 namespace sandbox {
 namespace {
 
 using nlohmann::ordered_json;
-
-// ---- profiles
 
 struct Entry {
     std::string name, description, sandbox_name;
@@ -170,95 +162,6 @@ std::string complaints_of(const Listing& listing) {
     return out;
 }
 
-// ---- new
-
-std::string yaml_words(const std::vector<std::string>& words) {
-    ordered_json list = ordered_json::array();
-    for (const std::string& word : words) list.push_back(word);
-    std::string text = list.dump(-1, ' ', false, ordered_json::error_handler_t::replace);  // JSON is YAML
-    for (auto at = text.find('$'); at != text.npos; at = text.find('$', at + 2)) text.insert(at, "$");
-    return text;
-}
-
-std::string starter(const std::string& name, const std::vector<std::string>& parents, const std::vector<std::string>& command) {
-    std::string out = cat("# sandbox up ", name, "\n# Every key: man sandbox-profile. What it comes to: sandbox config ", name,
-                          "; sandbox plan ", name, "\nversion: 1\ndescription: \"\"\n");
-    if (!parents.empty()) out += cat("extends: ", yaml_words(parents), "\n");
-    if (parents.empty())
-        out +=
-            "\n# This host's own tree, read-only. Others: {path: DIRECTORY}, {overlay: {lower: [DIRECTORY], upper: tmpfs}}, {tmpfs: {}}\n"
-            "rootfs: {host: ro}\n"
-            "mask: [/home, /root, /srv, /mnt, /media]   # out of sight, beside the kernel's paths that always are\n"
-            "mounts:\n"
-            "  - {type: tmpfs, target: /tmp, size: 256Mi}\n"
-            "  # - {source: \"${PWD}\", target: /work, mode: rw}   # a place of the host that it may change\n"
-            "\n# The 15 of the default. Take away what the program works without; most need none.\n"
-            "capabilities: {base: none}\n"
-            "\n# All processes of the sandbox together.\n"
-            "resources: {memory: {max: 512Mi}, pids: 128}\n";
-    out +=
-        "\n# None at all by default. bridge: an address of its own; ports: reachable from this host; egress: what it may reach.\n"
-        "# network:\n"
-        "#   mode: bridge\n"
-        "#   ports: [\"8080:80\"]\n"
-        "#   egress: {default: deny, allow: [\"192.0.2.10:443/tcp\"]}\n"
-        "\nprocess:\n";
-    out += cat("  command: ", yaml_words(command.empty() ? std::vector<std::string>{"/bin/sh", "-c", "id; ls /"} : command), "\n");
-    out +=
-        "  # user: \"65534:65534\"\n"
-        "  # environment: {LC_ALL: C.UTF-8}\n"
-        "\n# lifecycle: {timeout: 1h, stop: {signal: TERM, grace: 10s}, restart: {policy: on-failure}}\n";
-    return out;
-}
-
-// Makes the folders above a path; those that are there stay as they are.
-Status make_folders(const std::string& folder) {
-    for (std::size_t slash = folder.find('/', 1); slash != std::string::npos; slash = folder.find('/', slash + 1))
-        if (mkdir(folder.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST)
-            return fail_errno(printable(folder.substr(0, slash)), errno);
-    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno(printable(folder), errno);
-    return {};
-}
-
-Status write_new(const std::string& path, const std::string& text) {
-    const Fd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (!file && errno == EEXIST)
-        return fail(cat(printable(path), ": there is a file of this name"), "give another name, or change that one");
-    if (!file) return fail_errno(printable(path), errno, "name a file of your own by its path: sandbox new ./NAME.yaml");
-    if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-        const int error = errno;
-        unlink(path.c_str());
-        return fail_errno(printable(path), error);
-    }
-    return {};
-}
-
-// Root's profiles are the administrator's, a user's are the user's own.
-std::string path_of_new(const std::string& name) {
-    if (is_profile_path(name)) return name;
-    const auto places = profile_places();
-    const ProfileTier wanted = geteuid() == 0 ? ProfileTier::system : ProfileTier::own;
-    const auto place = std::ranges::find(places, wanted, &ProfilePlace::tier);
-    return place == places.end() ? cat("./", name, ".yaml") : cat(place->path, "/", name, ".yaml");
-}
-
-// ---- diff-profiles
-
-std::optional<std::vector<EffectiveValue>> values_of(const std::string& profile, const std::vector<std::string>& set) {
-    ProfileOptions options;
-    options.profile = profile;
-    options.set = set;
-    auto loaded = load(options);
-    if (!loaded) return print(loaded.error()), std::nullopt;
-    print(loaded->diagnostics, loaded->sources);
-    if (has_errors(loaded->diagnostics)) return std::nullopt;
-    return effective_values(*loaded);
-}
-
-std::string difference_line(char sign, const EffectiveValue& value) {
-    return cat(std::string(1, sign), " ", printable(value.key), ": ", printable(value.value), "  # ", printable(value.origin), "\n");
-}
-
 }  // namespace
 
 int verb_profiles(bool json, bool quiet) {
@@ -274,45 +177,6 @@ int verb_profiles(bool json, bool quiet) {
     write_out(json ? as_json(listing).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n" : as_table(listing));
     if (!json) write_err(complaints_of(listing));
     return 0;
-}
-
-int verb_new(const std::string& name, const std::vector<std::string>& parents, const std::vector<std::string>& command) {
-    const std::string stem = profile_stem(name);
-    if (name != "-" && (!valid_library_name(stem) || is_layer(stem))) {
-        print(Error{cat(quote(printable(stem)), " cannot be a name"),
-                    "1 to 63 of a-z, 0-9, '_', '.', '-', the first one a letter or a digit",
-                    0,
-                    {},
-                    {}});
-        return exit_launcher;
-    }
-    const std::string path = path_of_new(name);
-    const std::string text = starter(name == "-" ? "FILE" : name, parents, command);
-    if (name == "-") return write_out(text), 0;
-    if (!is_profile_path(name))
-        if (auto made = make_folders(folder_of(path)); !made) return print(made.error()), exit_launcher;
-    if (auto written = write_new(path, text); !written) return print(written.error()), exit_launcher;
-    write_out(cat(printable(path), "\n"));
-    return 0;
-}
-
-int verb_diff_profiles(const std::string& a, const std::string& b, const std::vector<std::string>& set) {
-    const auto from = values_of(a, set), to = values_of(b, set);
-    if (!from || !to) return 2;
-    std::map<std::string_view, const EffectiveValue*> before, after;
-    for (const EffectiveValue& value : *from) before.emplace(value.key, &value);
-    for (const EffectiveValue& value : *to) after.emplace(value.key, &value);
-    std::string out;
-    for (const EffectiveValue& value : *from) {
-        const auto other = after.find(value.key);
-        if (other != after.end() && other->second->value == value.value) continue;
-        out += difference_line('-', value);
-        if (other != after.end()) out += difference_line('+', *other->second);
-    }
-    for (const EffectiveValue& value : *to)
-        if (!before.contains(value.key)) out += difference_line('+', value);
-    write_out(out);
-    return out.empty() ? 0 : 1;
 }
 
 }  // namespace sandbox
