@@ -170,21 +170,40 @@ Result<std::vector<InstalledFile>> InstalledProfiles::drop_ins_of(const std::str
     return out;
 }
 
-Result<FoundProfile> InstalledProfiles::find_below(const std::string& name, std::size_t first) {
+// "did you mean": the names in the folder of the name that is missing, on the search path and beside the file that asks.
+std::string InstalledProfiles::nearest_name(const std::string& name, const std::string& beside) const {
+    const auto slash = name.find('/');
+    const std::string folder = slash == std::string::npos ? "" : name.substr(0, slash + 1);
+    std::vector<std::string> parents;
+    for (const ProfilePlace& place : places_) parents.push_back(place.path);
+    if (!beside.empty()) parents.push_back(beside);
+    std::vector<std::string> names;
+    for (const std::string& parent : parents)
+        if (const auto files = list_folder(cat(parent, "/", folder)))
+            for (const std::string& file : *files) names.push_back(cat(folder, profile_stem(file)));
+    const auto near = nearest(name, std::vector<std::string_view>(names.begin(), names.end()));
+    return near ? std::string(*near) : "";
+}
+
+tl::unexpected<Error> InstalledProfiles::refuse_missing(const std::string& name, bool another, const std::string& beside) const {
+    if (another)
+        return fail(cat("there is no other profile named ", quote(name)), "it would have to be in a later place of the search path");
+    const auto drop_ins = drop_ins_of(name);
+    if (drop_ins && !drop_ins->empty())
+        return fail(cat("no profile named ", quote(name), ", only a drop-in for it: ", printable(drop_ins->front().path)),
+                    "install the profile that it is for, or remove the drop-in");
+    if (const std::string near = nearest_name(name, beside); !near.empty())
+        return fail(cat("no profile named ", quote(name)), cat("did you mean ", quote(near), "? sandbox profiles lists what is installed"));
+    return fail(cat("no profile named ", quote(name)),
+                cat("it is looked for in ", quoted_places(places_), "; a file of your own is named by its path: ./", name, ".yaml"));
+}
+
+Result<FoundProfile> InstalledProfiles::find_below(const std::string& name, std::size_t first, const std::string& beside) {
     if (!valid_library_name(name))
         return fail(cat(quote(printable(name)), " is not a profile name"),
                     "a name has lower-case letters, digits, '_', '.', '-'; a path has a slash or ends in .yaml");
     auto files = files_of(name);
-    if (files.size() <= first) {
-        auto drop_ins = drop_ins_of(name);
-        if (first > 0)
-            return fail(cat("there is no other profile named ", quote(name)), "it would have to be in a later place of the search path");
-        if (drop_ins && !drop_ins->empty())
-            return fail(cat("no profile named ", quote(name), ", only a drop-in for it: ", printable(drop_ins->front().path)),
-                        "install the profile that it is for, or remove the drop-in");
-        return fail(cat("no profile named ", quote(name)),
-                    cat("it is looked for in ", quoted_places(places_), "; a file of your own is named by its path: ./", name, ".yaml"));
-    }
+    if (files.size() <= first) return refuse_missing(name, first > 0, beside);
     auto file = read(files[first]);
     if (!file) return pass(file);
     FoundProfile found{std::move(*file), {}};
@@ -215,7 +234,8 @@ Result<FoundProfile> InstalledProfiles::find(const std::string& word, const Prof
         if (const std::string beside = path_beside(word, from); !beside.empty()) return find_path(beside, from);
     const auto files = files_of(word);
     const auto self = std::ranges::find(files, from.name, &InstalledFile::path);
-    return find_below(word, self == files.end() ? 0 : static_cast<std::size_t>(self - files.begin()) + 1);
+    const std::size_t first = self == files.end() ? 0 : static_cast<std::size_t>(self - files.begin()) + 1;
+    return find_below(word, first, from.tier == ProfileTier::named ? from.directory : std::string());
 }
 
 }  // namespace sandbox

@@ -43,7 +43,7 @@ class InstalledProfiles : public ProfileLibrary {
 
     // The profile of that name with its drop-ins, which are those of all places: the system's in name order, then the user's.
     // Of two with one name only that of the earlier place counts; one that is empty, or /dev/null, hides it.
-    [[nodiscard]] Result<FoundProfile> find_name(const std::string& name) { return find_below(name, 0); }
+    [[nodiscard]] Result<FoundProfile> find_name(const std::string& name) { return find_below(name, 0, {}); }
     // A parent. For a file that the user named by its path a name is looked for beside it, then on the search path. A profile that
     // extends its own name means the one that it stands before on the search path.
     [[nodiscard]] Result<FoundProfile> find(const std::string& word, const ProfileFile& from) override;
@@ -58,7 +58,10 @@ class InstalledProfiles : public ProfileLibrary {
    private:
     std::vector<ProfilePlace> places_;
 
-    [[nodiscard]] Result<FoundProfile> find_below(const std::string& name, std::size_t first);
+    // The profile of that name in the first place but `first` that has one; `beside` is one more folder to think of when it is missing.
+    [[nodiscard]] Result<FoundProfile> find_below(const std::string& name, std::size_t first, const std::string& beside);
+    [[nodiscard]] tl::unexpected<Error> refuse_missing(const std::string& name, bool another, const std::string& beside) const;
+    [[nodiscard]] std::string nearest_name(const std::string& name, const std::string& beside) const;
     [[nodiscard]] Result<FoundProfile> find_path(const std::string& path, const ProfileFile& from);
 };
 

@@ -66,6 +66,20 @@ TEST_F(Works, 7z_packs_and_unpacks) {
     EXPECT_EQ(read_text(folder() / "file"), "packed");
 }
 
+TEST_F(Works, 7z_of_an_archive_that_climbs) {
+    make(climbing_zip, here());
+    up("7z", {"7z", "x", "-y", "-spf", "archive.zip"});  // even when it is told to believe the archive
+    EXPECT_EQ(read_text(folder() / "fine"), "x");
+    for (const char* path : {"/root/out", "/etc/out", "/out", "/home/out"}) EXPECT_FALSE(exists(path)) << path;
+}
+
+TEST_F(Works, 7z_of_a_bomb_ends) {
+    make("import lzma\nopen('archive.xz', 'wb').write(lzma.compress(bytes(64 << 20)))\n", here());
+    const Ended ended = up("7z", {"7z", "x", "-y", "archive.xz"}, {"ulimits.fsize=1048576"});
+    EXPECT_FALSE(ended.ok()) << ended;
+    EXPECT_LE(std::filesystem::file_size(folder() / "archive"), 1U << 20);
+}
+
 TEST_F(Confined, 7z) { EXPECT_EQ(shortcomings("7z", given_by_desktop()), ""); }
 
 TEST_F(Works, bsdtar_unpacks_an_archive) {

@@ -351,6 +351,19 @@ TEST_F(SearchPath, a_file_named_by_its_path_has_its_parents_beside_it) {
     EXPECT_EQ(message(library.find("base/x", {top / "etc/web.yaml", "", top / "etc", ProfileTier::system})), "found " + installed);
 }
 
+TEST_F(SearchPath, a_slip_of_the_hand_gets_the_name_that_was_meant) {
+    write("usr/nginx.yaml", "x");
+    write("usr/base/service.yaml", "x");
+    write("project/base/own-layer.yaml", "x");
+    EXPECT_EQ(message(library.find_name("ngnix")),
+              "no profile named 'ngnix'; did you mean 'nginx'? sandbox profiles lists what is installed");
+    EXPECT_THAT(message(library.find("base/servce", {top / "etc/web.yaml", "", top / "etc", ProfileTier::system})),
+                HasSubstr("did you mean 'base/service'?"));
+    EXPECT_THAT(message(library.find("base/own-layr", {top / "project/web.yaml", "", top / "project", ProfileTier::named})),
+                HasSubstr("did you mean 'base/own-layer'?"));
+    EXPECT_THAT(message(library.find_name("something-else")), HasSubstr("it is looked for in"));
+}
+
 TEST_F(SearchPath, names_do_not_climb) {
     for (const char* name : {"", "..", "../x", "a/../b", "a/b/c", "A", "a/", "/a", ".d"})
         EXPECT_THAT(message(library.find_name(name)), HasSubstr("is not a profile name")) << name;
