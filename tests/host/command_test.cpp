@@ -550,9 +550,12 @@ TEST_F(CommandLine, a_name_is_looked_for_on_the_search_path) {
     other.write("sandbox/profiles/web.yaml", small("hostname: other\nprocess: {command: [/sandbox-probe, hostname]}\n"));
     options.add["XDG_CONFIG_HOME"] = other.path();
     EXPECT_EQ(last_json(sandbox_command({"up", "web"}, options))["hostname"], "other");
-    const Ended unknown = sandbox_command({"up", "wbe"}, options);
+    const Ended near = sandbox_command({"up", "wbe"}, options);
+    EXPECT_EQ(near.code, 125);
+    EXPECT_THAT(near.err, AllOf(HasSubstr("no profile named 'wbe'"), HasSubstr("did you mean 'web'?")));
+    const Ended unknown = sandbox_command({"up", "unlike-any"}, options);
     EXPECT_EQ(unknown.code, 125);
-    EXPECT_THAT(unknown.err, HasSubstr("no profile named 'wbe'"));
+    EXPECT_THAT(unknown.err, HasSubstr("no profile named 'unlike-any'"));
     EXPECT_THAT(unknown.err, HasSubstr(other.path() + "/sandbox/profiles, /etc/sandbox/profiles, /usr/local/share/sandbox/profiles, "
                                                       "/usr/share/sandbox/profiles"));
     EXPECT_EQ(sandbox_command({"validate", "wbe"}, options).code, 2);
