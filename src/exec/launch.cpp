@@ -20,7 +20,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "child/image.h"
@@ -888,23 +887,6 @@ void leave(Presence& presence, StateRoot& root, const Plan& plan, const Result<O
 }
 
 }  // namespace
-
-std::string outcome_to_json(const Outcome& o) {
-    const auto number = [](const std::optional<std::uint64_t>& n) {
-        return n ? nlohmann::ordered_json(*n) : nlohmann::ordered_json(nullptr);
-    };
-    const nlohmann::ordered_json json{{"reason", o.reason},
-                                      {"exit_code", o.exit_code},
-                                      {"signal", o.signal},
-                                      {"wall_s", o.wall_s},
-                                      {"user_s", o.user_s},
-                                      {"system_s", o.system_s},
-                                      {"memory_peak_bytes", o.memory_peak_bytes},
-                                      {"pids_peak", number(o.pids_peak)},
-                                      {"oom_kills", number(o.oom_kills)},
-                                      {"skipped", o.skipped}};
-    return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
 
 Result<Outcome> run_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root, const LaunchOptions& options) {
     auto program = lower_plan(plan, facts, options.sync_at);

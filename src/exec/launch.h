@@ -10,23 +10,12 @@
 #include "base/error.h"
 #include "exec/effects.h"
 #include "exec/notify.h"
+#include "exec/outcome.h"
 #include "host/facts.h"
 #include "plan/plan.h"
 #include "state/directory.h"
 
 namespace sandbox {
-
-// How a sandbox ended (profile-language: exit codes; result.json).
-struct Outcome {
-    std::string reason = "launcher";  // exit | signal | oom | timeout | pids | launcher
-    int exit_code = 125;
-    int signal = 0;
-    double wall_s = 0, user_s = 0, system_s = 0;
-    std::uint64_t memory_peak_bytes = 0;  // of all together where a control group counts it, else of the largest process
-    std::optional<std::uint64_t> pids_peak, oom_kills;
-    std::vector<std::string> skipped;   // optional steps that were left out, with the reason
-    std::vector<std::string> problems;  // what could not be taken back
-};
 
 struct LaunchOptions {
     const Watch* watch = nullptr;                  // tests
@@ -48,9 +37,6 @@ struct LaunchOptions {
 // Carries out what make_exec_plan gives and waits for the command's end. Nothing of it outlives processes and descriptors, so there
 // is no journal; the caller's terminal has its settings back. The same is true of the caller as above.
 [[nodiscard]] Result<Outcome> run_in_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root);
-
-// result.json (sandbox(1)).
-[[nodiscard]] std::string outcome_to_json(const Outcome& outcome);
 
 // Whether the sandbox runs, or has stopped in good order and waits to be started again or removed.
 [[nodiscard]] bool is_at_rest(StateRoot& root, const std::string& name);
