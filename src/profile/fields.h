@@ -25,10 +25,14 @@ struct Shape {
     const FieldTable& (*fields)() = nullptr;         // record; map and list: of the items, if they are records
     std::string (*identity)(const Node&) = nullptr;  // list: what makes an item the same item; empty: cannot say
     void (*normalise)(Node&) = nullptr;              // brings another spelling into the one that merges
+    Shape (*below)(std::string_view key) = nullptr;  // map: what a key holds, where they are not all alike
 };
 
 // The shape of what a list or a free map holds.
 [[nodiscard]] inline Shape item_shape(const Shape& shape) { return shape.fields ? Shape{Shape::record, shape.fields} : Shape{}; }
+[[nodiscard]] inline Shape item_shape(const Shape& shape, std::string_view key) {
+    return shape.below ? shape.below(key) : item_shape(shape);
+}
 
 enum class Due {
     now,

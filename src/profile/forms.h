@@ -278,6 +278,17 @@ struct StdinForm : Scalar {
     static std::string describe();
 };
 
+// ---- matrix
+
+struct MatrixForm {
+    using Value = Matrix;
+    static void decode(Decoder&, const Node&, Matrix&);
+    static Node encode(const Matrix&);
+    static Node schema();
+    static std::string describe();
+    static Shape shape();
+};
+
 #undef SANDBOX_CODEC
 
 }  // namespace sandbox

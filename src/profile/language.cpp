@@ -71,7 +71,7 @@ const FieldTable& fields_of<Profile>() {
         field<&Profile::process>("process", "what runs inside, and as whom"),
         field<&Profile::lifecycle>("lifecycle", "how long it runs and how it stops"),
         field<&Profile::logging>("logging", "where the output of a detached sandbox is kept"),
-        later("matrix", "variants of this profile"),
+        field<&Profile::matrix, MatrixForm>("matrix", "variants that sandbox matrix runs, AXIS: {VALUE: patch}; include and exclude"),
     };
     static constexpr FieldTable out = table<Profile>(fields);
     return out;

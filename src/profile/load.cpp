@@ -66,20 +66,27 @@ void sort_by_position(Diagnostics& diagnostics) {
     });
 }
 
-Loaded load_profile(const LoadRequest& request) {
-    Loaded loaded;
-    auto composed = compose(request.profile, request.library, loaded.sources, loaded.diagnostics);
-    if (!composed) {
+Draft read_draft(const LoadRequest& request) {
+    Draft draft;
+    auto composed = compose(request.profile, request.library, draft.sources, draft.diagnostics);
+    if (!composed) return draft;
+    draft.root = std::move(composed->root);
+    draft.directories = std::move(composed->directories);
+    return draft;
+}
+
+Loaded finish_draft(Draft draft, const LoadRequest& request) {
+    Loaded loaded{std::move(draft.sources), {}, std::move(draft.diagnostics), std::move(draft.root), false};
+    Node& root = loaded.tree;
+    if (!root.is_map()) {
         sort_by_position(loaded.diagnostics);
         return loaded;
     }
-    Node& root = loaded.tree = std::move(composed->root);
     for (const std::string& word : request.set) apply_set(root, word, loaded.sources, loaded.diagnostics);
     replace_name(root, request, loaded.sources);
     replace_command(root, request.command, loaded.sources);
-    expand_variables(root, {request.variables, composed->directories, request.name_override, request.stem}, loaded.sources,
-                     loaded.diagnostics);
-    Decoder decoder(loaded.diagnostics, composed->directories);
+    expand_variables(root, {request.variables, draft.directories, request.name_override, request.stem}, loaded.sources, loaded.diagnostics);
+    Decoder decoder(loaded.diagnostics, draft.directories);
     decode_fields(decoder, root, &loaded.profile, profile_fields());
     complete_profile(loaded.profile);
     loaded.decoded = true;
@@ -88,6 +95,8 @@ Loaded load_profile(const LoadRequest& request) {
     sort_by_position(loaded.diagnostics);
     return loaded;
 }
+
+Loaded load_profile(const LoadRequest& request) { return finish_draft(read_draft(request), request); }
 
 std::string profile_to_yaml(const Profile& profile) { return print_yaml(encode_fields(&profile, profile_fields())); }
 

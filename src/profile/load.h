@@ -8,6 +8,7 @@
 
 #include "base/diagnostic.h"
 #include "base/error.h"
+#include "profile/decoder.h"
 #include "profile/library.h"
 #include "profile/node.h"
 #include "profile/profile.h"
@@ -31,6 +32,17 @@ struct Loaded {
     Node tree;                // what was written, all files merged and variables put in: where each value comes from
     bool decoded = false;     // the text is a map of keys; what of them was right is in `profile`, the rest has its default
 };
+
+// A profile's files, read and merged: from one of these many profiles are made (matrix.h).
+struct Draft {
+    Sources sources;
+    Diagnostics diagnostics;
+    Node root;  // a map; null when there is no going on
+    Directories directories;
+};
+[[nodiscard]] Draft read_draft(const LoadRequest& request);
+// The rest of the way, from what is on the command line to the checks. The same request.
+[[nodiscard]] Loaded finish_draft(Draft draft, const LoadRequest& request);
 
 void sort_by_position(Diagnostics& diagnostics);
 

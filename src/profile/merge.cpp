@@ -71,7 +71,7 @@ void merge_entry(Node& base, Node::Entry entry, const Shape& shape, Diagnostics&
     const Field* field = shape.kind == Shape::record ? find_field(shape.fields(), entry.key) : nullptr;
     Shape inner;
     if (field && field->shape) inner = field->shape();
-    if (shape.kind == Shape::map) inner = item_shape(shape);
+    if (shape.kind == Shape::map) inner = item_shape(shape, entry.key);
     const auto found = std::ranges::find(base.entries, entry.key, &Node::Entry::key);
     const bool deletes = entry.value.is_null() && !(field && field->reads_null);
     if (found != base.entries.end() && deletes) {

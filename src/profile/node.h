@@ -20,6 +20,7 @@ struct Node {
     bool plain = false;
     bool substituted = false;  // put together from variables: text as well as a number
     bool literal = false;      // from the command line: no variables in it
+    bool unexpanded = false;   // its variables have no values yet: printed, it and its key keep them
     bool failed = false;       // a variable in it is wrong, which was said: the value means nothing
     Position at{};
     std::uint32_t length = 1;    // columns to underline

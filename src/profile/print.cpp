@@ -41,7 +41,7 @@ std::size_t escaped_length(std::string_view rest, std::string& out) {
     return length;
 }
 
-std::string quoted_yaml(std::string_view text) {
+std::string quoted_yaml(std::string_view text, bool unexpanded) {
     std::string out = "\"";
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -54,7 +54,7 @@ std::string quoted_yaml(std::string_view text) {
             out += "\\t";
         else if (byte < 0x20 || byte == 0x7F)
             out += cat("\\x", hex[byte >> 4], hex[byte & 15]);
-        else if (c == '$')
+        else if (c == '$' && !unexpanded)
             out += "$$";
         else if (const std::size_t length = escaped_length(text.substr(i), out); length > 0)
             i += length - 1;
@@ -67,10 +67,12 @@ std::string quoted_yaml(std::string_view text) {
 std::string scalar_yaml(const Node& node) {
     if (node.is_null()) return "null";
     if (node.plain) return node.text;
-    return is_safe_plain(node.text) ? node.text : quoted_yaml(node.text);
+    return is_safe_plain(node.text) ? node.text : quoted_yaml(node.text, node.unexpanded);
 }
 
-std::string key_yaml(std::string_view key) { return is_safe_plain(key) ? std::string(key) : quoted_yaml(key); }
+std::string key_yaml(const Node::Entry& entry) {
+    return is_safe_plain(entry.key) ? entry.key : quoted_yaml(entry.key, entry.value.unexpanded);
+}
 
 bool is_flat(const Node& node) {
     return node.is_scalar() || node.is_null() || (node.is_sequence() && node.items.empty()) || (node.is_map() && node.entries.empty());
@@ -129,7 +131,7 @@ void append_item(std::string& out, const Node& item, std::size_t indent, const C
 void append_yaml(std::string& out, const Node& node, std::size_t indent, const Comment& comment) {
     for (const Node& item : node.items) append_item(out, item, indent, comment);
     for (const Node::Entry& entry : node.entries) {
-        const std::string key = key_yaml(entry.key), margin(indent, ' ');
+        const std::string key = key_yaml(entry), margin(indent, ' ');
         if (key.size() > 1000) {  // an ordinary key is at most 1024 characters (YAML 1.2, 7.4)
             out += cat(margin, "? ", key, "\n", margin, ":");
         } else {

@@ -9,10 +9,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ip.h"
 #include "base/source.h"
+#include "profile/node.h"
 
 namespace sandbox {
 
@@ -430,6 +433,32 @@ struct Logging {
     At<std::int64_t> max_files{3};
 };
 
+// Variants of a profile: what is written. matrix.h makes cells of it.
+struct MatrixValue {
+    std::string name;
+    Position at;
+    Node patch;  // null or a map of keys of the language
+};
+struct MatrixAxis {
+    std::string name;
+    Position at;
+    std::vector<MatrixValue> values;
+};
+// An entry of include or exclude: values of some axes, and in include a patch.
+struct MatrixRule {
+    Position at;
+    std::vector<std::pair<std::string, Text>> values;  // axis, value
+    std::optional<Node> patch;
+};
+struct Matrix {
+    Position at;
+    std::vector<MatrixAxis> axes;
+    std::vector<MatrixRule> include, exclude;
+
+    [[nodiscard]] bool empty() const { return axes.empty() && include.empty(); }
+    [[nodiscard]] const MatrixAxis* find(std::string_view axis) const;
+};
+
 struct Profile {
     Text name;
     std::string description;
@@ -460,6 +489,7 @@ struct Profile {
     Process process;
     Lifecycle lifecycle;
     Logging logging;
+    Matrix matrix;
 };
 
 }  // namespace sandbox

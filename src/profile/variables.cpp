@@ -47,7 +47,7 @@ class Expander {
         values_["PROFILE_DIR"];
         define_name();
         define_vars();
-        expand_entries(root_, {Shape::record, fields_of<Profile>}, "vars");
+        expand_entries(root_, {Shape::record, fields_of<Profile>}, {"vars", "matrix"});
     }
 
    private:
@@ -250,11 +250,12 @@ class Expander {
                                "keep one of the two");
     }
 
-    // A user's own keys (`x-`) are left alone; in a free map every key is the user's.
-    void expand_entries(Node& map, const Shape& shape, std::string_view except) {
+    // A user's own keys (`x-`) are left alone; in a free map every key is the user's. So are patches of the matrix, whose variables get
+    // their values in a cell.
+    void expand_entries(Node& map, const Shape& shape, std::initializer_list<std::string_view> except) {
         bool keys = false;
         for (Node::Entry& entry : map.entries) {
-            if (entry.key == except || (entry.key.starts_with("x-") && shape.kind != Shape::map)) continue;
+            if (std::ranges::find(except, entry.key) != except.end() || (entry.key.starts_with("x-") && shape.kind != Shape::map)) continue;
             keys |= entry.key.find('$') != std::string::npos;
             expand_key(entry);
             const Decoder::Inside inside(decoder_, entry.key);
@@ -275,7 +276,7 @@ class Expander {
             const Decoder::Inside inside(decoder_, i);
             walk(node.items[i], item_shape(shape));
         }
-        expand_entries(node, shape, "");
+        expand_entries(node, shape, {});
     }
 
     // `name` was expanded when somebody asked for NAME.
