@@ -189,6 +189,7 @@ std::string Progress::running_line(const Running& cell, std::size_t columns, std
 }
 
 std::vector<std::string> Progress::live_lines(Size size, std::int64_t now) const {
+    if (size.rows < 2) return {};
     // The last column stays free: some terminals wrap when it is written, and some only with what follows.
     const std::size_t columns = size.columns - 1;
     // One row is for the bar and one for the cursor.

@@ -37,7 +37,7 @@ std::string table(const Grid& grid) {
 
 std::string section(const CellReport& cell) {
     std::string out = cat("<section>\n<h2>", text_of(title(cell)), "</h2>\n<p class=\"", class_of(cell.state), "\">",
-                          state_name(cell.state), ": ", text_of(why(cell)), "</p>\n");
+                          text_of(state_and_why(cell)), "</p>\n");
     if (!cell.attempts.empty() && !cell.attempts.back().log.empty()) out += cat("<p>log: ", text_of(cell.attempts.back().log), "</p>\n");
     // A line end right after <pre> would be swallowed; a clean tail begins with none.
     if (const std::string tail = clean_lines(cell.tail); !tail.empty())

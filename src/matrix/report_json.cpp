@@ -43,7 +43,8 @@ Json sum_to_json(const MatrixReport& report) {
     return json;
 }
 
-std::string line_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+// ASCII alone: many readers take U+2028 and U+0085 for the end of a line too, and terminals take the latter's neighbours for commands.
+std::string line_of(const Json& json) { return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n"; }
 
 }  // namespace
 

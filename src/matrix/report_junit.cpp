@@ -46,10 +46,9 @@ std::string verdict(const CellReport& cell) {
     if (cell.state == CellState::passed) return {};
     const bool failure = cell.state == CellState::failed || cell.state == CellState::flaky;
     const std::string_view element = failure ? "failure" : "error";
-    const std::string_view type = cell.state == CellState::failed
-                                      ? std::string_view(cell.attempts.empty() ? "failed" : cell.attempts.back().outcome.reason)
-                                  : cell.state == CellState::error ? "launcher"
-                                                                   : state_name(cell.state);
+    std::string type(state_name(cell.state));
+    if (cell.state == CellState::failed && !cell.attempts.empty()) type = cell.attempts.back().outcome.reason;
+    if (cell.state == CellState::error) type = "launcher";
     // Escaped as everything is, ">" too, so there is no CDATA section that "]]>" could end.
     return cat("      <", element, attribute("message", why(cell)), attribute("type", type), ">",
                escape_markup(attempts_text(cell) + clean_lines(cell.tail)), "</", element, ">\n");

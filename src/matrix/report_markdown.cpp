@@ -53,7 +53,7 @@ std::string table(const Grid& grid) {
 }
 
 std::string section(const CellReport& cell) {
-    std::string out = cat("\n### ", inline_text(title(cell)), "\n\n", state_name(cell.state), ": ", inline_text(why(cell)), "\n");
+    std::string out = cat("\n### ", inline_text(title(cell)), "\n\n", inline_text(state_and_why(cell)), "\n");
     if (!cell.attempts.empty() && !cell.attempts.back().log.empty()) out += cat("\nlog: ", inline_text(cell.attempts.back().log), "\n");
     if (const std::string tail = clean_lines(cell.tail); !tail.empty()) out += cat("\n", fenced(tail));
     return out;

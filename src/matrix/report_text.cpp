@@ -33,10 +33,12 @@ std::size_t length_of_sequence(std::string_view text) {
     return end < text.size() && text[end] >= 0x40 && text[end] < 0x7F ? end + 1 : 0;
 }
 
-// XML 1.0 forbids the first two groups; YAML 1.1 ends a line at U+2028 and U+2029, and readers of both are about.
+// XML 1.0 forbids the controls and the non-characters; YAML 1.1 ends a line at U+2028 and U+2029, and readers of both are about; the marks
+// that turn the direction would let a cell rearrange the report around it.
 bool is_forbidden(char32_t point) {
-    return (point < 0x20 && point != '\t') || (point >= 0x7F && point < 0xA0) || point == 0xFFFE || point == 0xFFFF || point == 0x2028 ||
-           point == 0x2029;
+    const bool control = (point < 0x20 && point != '\t') || (point >= 0x7F && point < 0xA0) || point == 0xFFFE || point == 0xFFFF;
+    const bool turns = (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+    return control || turns || point == 0x2028 || point == 0x2029;
 }
 
 std::string clean(std::string_view text, std::string_view line_end) {
@@ -139,7 +141,8 @@ std::string clean_lines(std::string_view text) {
 std::string clean_line(std::string_view text) { return clean(trim(text), " "); }
 
 std::string title(const CellReport& cell) {
-    const std::string name = clean_line(printable(cell.name));
+    std::string name = clean_line(printable(cell.name));
+    if (name.empty()) name = "unnamed";
     return cell.repetition > 1 ? cat(name, " (repetition ", cell.repetition, ")") : name;
 }
 
@@ -172,6 +175,12 @@ std::string why(const CellReport& cell) {
     std::string out = cat("flaky, ", passed, " of ", cell.attempts.size(), " attempts passed");
     const auto bad = std::find_if_not(cell.attempts.rbegin(), cell.attempts.rend(), [](const Attempt& a) { return a.passed(); });
     return bad == cell.attempts.rend() ? out : cat(out, ": ", why(*bad));
+}
+
+std::string state_and_why(const CellReport& cell) {
+    const std::string reason = why(cell);
+    if (reason.empty()) return std::string(state_name(cell.state));
+    return reason.starts_with(state_name(cell.state)) ? reason : cat(state_name(cell.state), ": ", reason);
 }
 
 std::string escape_markup(std::string_view text) {

@@ -32,6 +32,8 @@ namespace sandbox {
 // "SIGSEGV", "signal 40"
 [[nodiscard]] std::string signal_name(int signal);
 [[nodiscard]] std::string why(const Attempt& attempt);
+// "failed: exit code 3", "not run"
+[[nodiscard]] std::string state_and_why(const CellReport& cell);
 // & < > " and ' as XML and HTML write them.
 [[nodiscard]] std::string escape_markup(std::string_view text);
 
