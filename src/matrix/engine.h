@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,8 +49,9 @@ struct CellEvent {
 class Engine {
    public:
     virtual ~Engine() = default;
-    // Whether there is room for one more task now, beside those that have been submitted and have not ended.
-    [[nodiscard]] virtual bool admits(const CellTask& task) const = 0;
+    // Whether there is room for one more task now, beside those of `batch` and those that were submitted and have not ended. True for
+    // any task when there is nothing else.
+    [[nodiscard]] virtual bool admits(const CellNeeds& needs, std::span<const CellTask> batch) const = 0;
     // Takes these tasks, in this order. An error means that none of them runs.
     [[nodiscard]] virtual Status submit(std::span<const CellTask> tasks) = 0;
     // Waits until there is something to tell, until `wake` is readable, or for so many milliseconds (-1: for ever). Each task starts at
@@ -61,6 +63,15 @@ class Engine {
     [[nodiscard]] virtual std::string state() const { return {}; }
 };
 
+// This machine. `run` is called in a process of its own, whose standard output and error are the log of the task and whose standard
+// input is empty; it runs the sandbox to its end. What it returns becomes the task's result.
+struct LocalOptions {
+    std::size_t jobs = 1;                 // at a time
+    std::optional<std::uint64_t> memory;  // bytes that the limits of those may add up to; none: not looked at
+    std::function<Outcome(const CellTask& task)> run;
+};
+[[nodiscard]] std::unique_ptr<Engine> make_local_engine(LocalOptions options);
+
 // Slurm: one job array for the tasks that need the same (sbatch(1)). `profile` gives the effective profile of a cell as YAML, which
 // the task runs with `sandbox up`; `command` is that program. The folders must be visible on the nodes.
 struct SlurmOptions {
@@ -70,6 +81,6 @@ struct SlurmOptions {
     std::vector<std::string> options;  // further words for sbatch: "--partition=long"
 };
 [[nodiscard]] Result<std::unique_ptr<Engine>> make_slurm_engine(SlurmOptions options,
-                                                                std::function<Result<std::string>(std::size_t cell)> profile);
+                                                                std::function<Result<std::string>(const CellTask& task)> profile);
 
 }  // namespace sandbox
