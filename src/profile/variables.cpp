@@ -153,8 +153,16 @@ class Expander {
         for (const auto& [known, value] : values_) names.push_back(known);
         const auto near = nearest(name, names);
         complain("E0120", at, cat("${", name), cat("unknown variable ", quote(name)),
-                 near ? cat("did you mean ", quote(*near), "?")
-                      : cat("declare it under 'vars', write ${", name, ":-default}, or $$ for a dollar"));
+                 is_axis(name)
+                     ? cat("it is an axis of the matrix, with a value in its cells alone: declare it under 'vars' too, or write ${", name,
+                           ":-default}")
+                 : near ? cat("did you mean ", quote(*near), "?")
+                        : cat("declare it under 'vars', write ${", name, ":-default}, or $$ for a dollar"));
+    }
+
+    bool is_axis(const std::string& name) const {
+        const Node* matrix = root_.find("matrix");
+        return matrix && matrix->is_map() && matrix->find(name);
     }
 
     // The inside of ${...}.
