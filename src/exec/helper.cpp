@@ -40,7 +40,14 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 }  // namespace
 
 Result<Helper> Helper::start(const std::vector<std::string>& argv, const Variables& variables, bool quiet) {
-    std::vector<std::string> words = argv, environment = environment_with(variables);
+    if (!quiet) return start(argv, environment_with(variables), 2, 2);
+    const Fd nowhere(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!nowhere) return fail_errno("/dev/null", errno);
+    return start(argv, environment_with(variables), nowhere.get(), nowhere.get());
+}
+
+Result<Helper> Helper::start(const std::vector<std::string>& argv, std::vector<std::string> environment, int output, int errors) {
+    std::vector<std::string> words = argv;
     auto argument_pointers = pointers(words), environment_pointers = pointers(environment);
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t files;
@@ -54,12 +61,8 @@ Result<Helper> Helper::start(const std::vector<std::string>& argv, const Variabl
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    if (quiet) {
-        posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
-    } else {
-        posix_spawn_file_actions_adddup2(&files, 2, 1);
-    }
+    posix_spawn_file_actions_adddup2(&files, output, 1);
+    posix_spawn_file_actions_adddup2(&files, errors, 2);
     Helper helper;
     const int error =
         posix_spawnp(&helper.pid_, argv.front().c_str(), &files, &attributes, argument_pointers.data(), environment_pointers.data());

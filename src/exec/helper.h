@@ -21,6 +21,8 @@ using Variables = std::vector<std::pair<std::string, std::string>>;
 class Helper {
    public:
     static Result<Helper> start(const std::vector<std::string>& argv, const Variables& variables, bool quiet);
+    // The same with this environment and nothing else, and with its output and its errors in these files.
+    static Result<Helper> start(const std::vector<std::string>& argv, std::vector<std::string> environment, int output, int errors);
     Helper(Helper&& other) noexcept : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
     Helper& operator=(Helper&& other) noexcept {
         end();
