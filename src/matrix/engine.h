@@ -79,6 +79,8 @@ struct SlurmOptions {
     std::string name;                  // of the jobs
     std::string folder;                // absolute: for the lists and scripts of the arrays
     std::vector<std::string> options;  // further words for sbatch: "--partition=long"
+    int interval = 1000;               // milliseconds between two looks at the queue
+    int patience = 300'000;            // milliseconds for which Slurm may be out of reach
 };
 [[nodiscard]] Result<std::unique_ptr<Engine>> make_slurm_engine(SlurmOptions options,
                                                                 std::function<Result<std::string>(const CellTask& task)> profile);
