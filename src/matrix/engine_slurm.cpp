@@ -300,7 +300,8 @@ Status SlurmEngine::advance() {
     return ask_or_rest();
 }
 
-// One call for all jobs of a cluster. That they are asked for by their owner spares the controller a list of everybody's.
+// One call for all jobs of a cluster. That they are asked for by their owner too spares the controller a list of everybody's; but
+// root can submit for another (--uid).
 Status SlurmEngine::start_queue() {
     if (clusters_.empty()) {
         lines_.clear();
@@ -312,11 +313,13 @@ Status SlurmEngine::start_queue() {
     for (const auto& [job, array] : arrays_)
         if (array.cluster == clusters_.front()) jobs.push_back(std::to_string(job));
     auto argv = program("squeue", clusters_.front());
-    for (std::string word : {std::string("--noheader"), std::string("--array"), std::string("--states=all"), cat("--user=", geteuid()),
+    for (std::string word : {std::string("--noheader"), std::string("--array"), std::string("--states=all"),
                              cat("--jobs=", join(jobs, ",")), cat("--format=", queue_format)})
         argv.push_back(std::move(word));
+    const bool for_another = std::ranges::any_of(options_.options, [](const std::string& word) { return word.starts_with("--uid"); });
+    if (!for_another) argv.push_back(cat("--user=", geteuid()));
     auto started = Program::start(argv, unwanted(), for_answer);
-    if (!started) return tl::unexpected<Error>(not_installed("squeue", std::move(started.error())));
+    if (!started) return out_of_reach(not_installed("squeue", std::move(started.error())).message);
     asking_ = std::move(*started);
     return {};
 }

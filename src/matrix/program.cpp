@@ -27,6 +27,14 @@ std::vector<std::string> environment_without(const std::vector<std::string>& pre
     return out;
 }
 
+// Not executable, to kernels that know the difference and may insist on it (Linux 6.3, vm.memfd_noexec).
+Fd memory_file(const char* name) {
+    constexpr unsigned noexec_seal = 0x8;
+    Fd file(memfd_create(name, MFD_CLOEXEC | noexec_seal));
+    if (!file && errno == EINVAL) file.reset(memfd_create(name, MFD_CLOEXEC));
+    return file;
+}
+
 // From the beginning: the file is shared with the program, and so is where it stands in it.
 std::string contents(int file) {
     constexpr std::size_t most = 256UL << 20, piece = 65536;
@@ -46,7 +54,7 @@ std::string contents(int file) {
 
 Result<Program> Program::start(const std::vector<std::string>& argv, const std::vector<std::string>& without,
                                std::chrono::milliseconds time) {
-    Fd output(memfd_create("output", MFD_CLOEXEC)), errors(memfd_create("errors", MFD_CLOEXEC));
+    Fd output = memory_file("output"), errors = memory_file("errors");
     if (!output || !errors) return fail_errno("memfd_create", errno);
     auto helper = Helper::start(argv, environment_without(without), output.get(), errors.get());
     if (!helper) return pass(helper);
