@@ -30,7 +30,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=100
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1,requeue_delay=0
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 ReturnToService=0
 KillWait=30
@@ -149,10 +149,11 @@ class Cluster:
             self.scontrol("update", f"nodename={node}", "state=resume")
             eventually(f"{node} is there again", lambda node=node: self.state(node) in ("IDLE", "MIXED", "ALLOCATED"))
 
-    def queue(self):
-        """The tasks that are in the queue: state by id."""
-        done = subprocess.run(["squeue", "--noheader", "--array", "--format=%i %T"], capture_output=True, text=True, check=True, timeout=60)
-        return dict(line.split() for line in done.stdout.splitlines())
+    def queue(self, *states):
+        """The tasks that are in the queue, in these states or any."""
+        done = subprocess.run(["squeue", "--noheader", "--array", "--format=%i", *(f"--states={state}" for state in states)],
+                              capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout.split()
 
     def fail(self, node):
         """As if its power failed: the daemon and everything that it started, the guardians of jobs before the jobs."""
