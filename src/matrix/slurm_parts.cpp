@@ -192,8 +192,15 @@ std::string shell_quote(std::string_view text) {
 }
 
 std::string array_script(std::string_view folder) {
+    // Few nodes have a session of the user's; the launchers of one user on a node have to agree on a folder, which each of them checks.
+    constexpr std::string_view runtime_folder =
+        "if [ \"$(id -u)\" != 0 ] && [ ! -w \"${XDG_RUNTIME_DIR:-/run/user/$(id -u)}\" ]; then\n"
+        "    XDG_RUNTIME_DIR=/dev/shm/sandbox-$(id -u)\n"
+        "    mkdir -m 0700 \"$XDG_RUNTIME_DIR\" 2>/dev/null\n"
+        "    export XDG_RUNTIME_DIR\n"
+        "fi\n";
     return cat("#!/bin/sh\nfolder=", shell_quote(folder), "\n[ -r \"$folder/$SLURM_ARRAY_TASK_ID\" ] || exit ", exit_no_folder,
-               "\n[ ! -e \"$folder/stop\" ] || exit ", exit_stopped, "\n. \"$folder/$SLURM_ARRAY_TASK_ID\"\n");
+               "\n[ ! -e \"$folder/stop\" ] || exit ", exit_stopped, "\n", runtime_folder, ". \"$folder/$SLURM_ARRAY_TASK_ID\"\n");
 }
 
 std::string task_script(const CellTask& task, std::string_view command) {

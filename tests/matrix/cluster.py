@@ -59,14 +59,14 @@ def eventually(what, condition, seconds=60):
 
 
 def enter_own_machine():
-    """Executes itself again in namespaces of its own, with an empty /run and /var/log. The process-id namespace takes with it whatever
+    """Executes itself again in namespaces of its own, with an empty /run, /var/log and /dev/shm. The process-id namespace takes with it whatever
     is left at the end; what waits there for orphans is not the test itself."""
     if os.environ.get("CLUSTER_INSIDE") != "1":
         os.environ["CLUSTER_INSIDE"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                               "--propagation", "private", sys.executable, *sys.argv])
-    for place in ("/run", "/var/log"):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "cluster", place], check=True)
+    for place, mode in (("/run", "0755"), ("/var/log", "0755"), ("/dev/shm", "1777")):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode={mode}", "cluster", place], check=True)
     # An address besides 127.0.0.1: without one, getaddrinfo(3) takes the machine for one without IPv4 (AI_ADDRCONFIG).
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", "192.0.2.1/32", "dev", "lo"], check=True)

@@ -416,6 +416,7 @@ TEST_F(FakeSlurm, ScriptsRunTheLauncherWithWhateverPathsThereAre) {
     submit({task(0), hostile});
     write(hostile.result, "of the run before it was queued again");
     setenv("SLURMD_NODENAME", "n2", 1);
+    setenv("XDG_RUNTIME_DIR", folder_.path().c_str(), 1);  // without one, the script makes one outside
     through_shell(cat("SLURM_ARRAY_TASK_ID=1 exec sh ", shell_quote(folder_.path("script.2"))));
     unsetenv("SLURMD_NODENAME");
     EXPECT_EQ(contents(hostile.log), cat("<up><--name><web-7><--result><", hostile.result, "><", hostile.folder, "/profile.yaml>oops\n"));
@@ -428,6 +429,7 @@ TEST_F(FakeSlurm, ScriptsRunTheLauncherWithWhateverPathsThereAre) {
     engine_->stop(false);
     EXPECT_EQ(code("0"), "75\n");
     EXPECT_FALSE(std::filesystem::exists(folder_.path("attempt 0/log")));
+    unsetenv("XDG_RUNTIME_DIR");
 }
 
 TEST_F(FakeSlurm, EndsATaskThatLeftNoResultAfterSomeLooks) {
