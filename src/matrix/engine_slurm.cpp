@@ -553,9 +553,9 @@ std::string SlurmEngine::state() const {
 Result<std::unique_ptr<Engine>> make_slurm_engine(SlurmOptions options, std::function<Result<std::string>(std::size_t cell)> profile) {
     for (const std::string& option : options.options)
         if (takes_over(option)) return fail(cat("sbatch option ", quote(option), ": the matrix makes arrays of its own"), "leave it out");
-    if (auto installed = run({"sbatch", "--version"}, for_answer, {}); !installed) return pass(installed);
-    auto configuration = run({"scontrol", "show", "config"}, for_answer,
-                             "is this machine one of a cluster, and its controller up? scontrol ping tells; --engine local does without");
+    const std::string hint = "is this machine one of a cluster, and its controller up? scontrol ping tells; --engine local does without";
+    if (auto installed = run({"sbatch", "--version"}, for_answer, hint); !installed) return pass(installed);
+    auto configuration = run({"scontrol", "show", "config"}, for_answer, hint);
     if (!configuration) return pass(configuration);
     const std::uint32_t most = parse_max_array_size(configuration->output).value_or(usual_array_size);
     if (most < 2) return fail("this cluster has no job arrays", "slurm.conf: set MaxArraySize");

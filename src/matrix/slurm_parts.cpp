@@ -260,7 +260,7 @@ std::string reason_in_words(std::string_view reason) {
         {"Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
          "the nodes are down, drained or reserved"},
         {"BadConstraints", "no node has what is asked for"},
-        {"BeginTime", "the time has not come"},
+        {"BeginTime", "the time to begin has not come"},
         {"Cleaning", "the last run is being cleared away"},
         {"JobArrayTaskLimit", "as many of the array run as may"},
         {"JobHeldUser", "held (scontrol release)"},
@@ -286,8 +286,9 @@ std::string one_line(std::string_view errors) {
     std::vector<std::string> lines;
     for (std::string_view line : split(errors, '\n')) {
         line = trim(line);
-        constexpr std::string_view mark = "error: ";
-        if (const auto at = line.find(mark); at != std::string_view::npos && at < 24) line = line.substr(at + mark.size());
+        // "sbatch: error: words", "slurm_load_jobs error: words", "sbatch: fatal: words"
+        for (const std::string_view mark : {"error: ", "fatal: "})
+            if (const auto at = line.find(mark); at != std::string_view::npos && at < 24) line = line.substr(at + mark.size());
         std::string words = printable(line);
         if (words.empty() || (!lines.empty() && lines.back() == words)) continue;
         lines.push_back(std::move(words));

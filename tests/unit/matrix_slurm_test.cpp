@@ -229,6 +229,7 @@ TEST(SlurmText, PutsErrorsInOneLine) {
               "invalid partition specified: x; Batch job submission failed: Invalid partition");
     EXPECT_EQ(one_line("slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"),
               "Unable to contact slurm controller (connect failure)");
+    EXPECT_EQ(one_line("sbatch: fatal: Could not establish a configuration source\n"), "Could not establish a configuration source");
     EXPECT_EQ(one_line("a\na\nb\nc\nd\n"), "b; c; d");
     EXPECT_EQ(one_line("\n \n"), "");
     EXPECT_THAT(one_line("\x1b[2J"), Not(HasSubstr("\x1b")));
@@ -256,7 +257,7 @@ class FakeSlurm : public ::testing::Test {
                 name == "scontrol" ? "case \"$*\" in *config*) cat config.out;; *) cat scontrol.out;; esac\n"
                 : name == "sbatch" ? "n=$(($(cat count) + 1)); echo $n >count\n"
                                      "[ \"$n\" != \"$(cat sbatch.fails)\" ] || { echo 'sbatch: error: Job violates policy' >&2; exit 1; }\n"
-                                     "echo $n\nfor last; do :; done; cp \"$last\" script.$n\n"
+                                     "echo $n$(cat cluster)\nfor last; do :; done; cp \"$last\" script.$n\n"
                                    : cat("cat ", name, ".out\n");
             write(path, cat("#!/bin/sh\ncd ", shell_quote(folder_.path()), "\nfor word in ", name,
                             " \"$@\"; do printf '<%s>' \"$word\"; done >>calls\necho >>calls\n", said, "cat ", name,
@@ -267,7 +268,7 @@ class FakeSlurm : public ::testing::Test {
         }
         write(folder_.path("config.out"), "MaxArraySize            = 4\n");
         write(folder_.path("count"), "0");
-        write(folder_.path("sbatch.fails"), "");
+        for (const char* name : {"sbatch.fails", "cluster"}) write(folder_.path(name), "");
         path_ = std::getenv("PATH");
         setenv("PATH", cat(folder_.path("bin"), ":", path_).c_str(), 1);
         options_ = {"/usr/bin/sandbox", "web", folder_.path("it's jobs"), {"--partition=long"}, 10, 60'000};
@@ -476,7 +477,7 @@ TEST_F(FakeSlurm, ATaskThatIsQueuedAgainHasNotEnded) {
     EXPECT_EQ(next(1)[0].kind, CellEvent::Kind::started);
     result(0, "signal", 143);  // preempted: it was asked to stop, and said so
     say("squeue.out", "2_0|PENDING||BeginTime\n");
-    wait_for_state("1 cell waits: the time has not come");
+    wait_for_state("1 cell waits: the time to begin has not come");
     result(0, "exit", 0);
     say("squeue.out", "2_0|COMPLETED|n2|None\n");
     const auto events = next(1);
@@ -566,6 +567,20 @@ TEST_F(FakeSlurm, KillsAndDoesNotWaitForWhatTakesLong) {
     say("scontrol.out",
         "JobId=1 ArrayJobId=2 ArrayTaskId=0 JobName=x JobState=FAILED Reason=JobLaunchFailure ExitCode=0:9 BatchHost=n1 \n");
     EXPECT_EQ(next(1)[0].problem, "killed by signal 9 on the node n1");
+}
+
+TEST_F(FakeSlurm, GoesToTheClusterThatTookTheJobs) {
+    make();
+    write(folder_.path("cluster"), ";other");
+    submit({task(0)});
+    say("squeue.out", "CLUSTER: other\n2_0|RUNNING|n1|None\n");
+    next(1);
+    engine_->stop(false);
+    say("squeue.out", "CLUSTER: other\n2_0|NODE_FAIL|n1|None\n");
+    EXPECT_EQ(next(1)[0].problem, "the node n1 failed");
+    EXPECT_THAT(calls("squeue"), StartsWith("<squeue><--clusters=other><--noheader>"));
+    EXPECT_THAT(calls("scancel"), StartsWith("<scancel><--clusters=other><--state=PENDING><2>\n"));
+    EXPECT_THAT(calls("scontrol"), HasSubstr("<scontrol><--clusters=other><--oneliner>"));
 }
 
 TEST_F(FakeSlurm, WakesAtOnce) {
