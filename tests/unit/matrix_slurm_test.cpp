@@ -259,8 +259,9 @@ class FakeSlurm : public ::testing::Test {
                                      "[ \"$n\" != \"$(cat sbatch.fails)\" ] || { echo 'sbatch: error: Job violates policy' >&2; exit 1; }\n"
                                      "echo $n$(cat cluster)\nfor last; do :; done; cp \"$last\" script.$n\n"
                                    : cat("cat ", name, ".out\n");
-            write(path, cat("#!/bin/sh\ncd ", shell_quote(folder_.path()), "\nfor word in ", name,
-                            " \"$@\"; do printf '<%s>' \"$word\"; done >>calls\necho >>calls\n", said, "cat ", name,
+            write(path, cat("#!/bin/sh\ncd ", shell_quote(folder_.path()), "\ncall=$(for word in ", name,
+                            // In one piece: two of them run at once.
+                            " \"$@\"; do printf '<%s>' \"$word\"; done)\nprintf '%s\\n' \"$call\" >>calls\n", said, "cat ", name,
                             ".err >&2\nexit $(cat ", name, ".code)\n"));
             std::filesystem::permissions(path, std::filesystem::perms::owner_all);
             for (const char* end : {".out", ".err"}) write(folder_.path(name + end), "");
@@ -328,6 +329,15 @@ class FakeSlurm : public ::testing::Test {
         EXPECT_EQ(out.size(), number);
         out.resize(number);
         return out;
+    }
+    // Goes on without an event until a program was called so, or so often.
+    void wait_for_call(std::string_view program, std::string_view words) {
+        while (calls(program).find(words) == std::string::npos) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
+    }
+    void wait_for_looks(std::size_t more) {
+        const auto number = [this] { return static_cast<std::size_t>(std::ranges::count(calls("squeue"), '\n')); };
+        const std::size_t wanted = number() + more;
+        while (number() < wanted) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
     }
     // Looks at the queue until there is what the engine says of it.
     void wait_for_state(const std::string& words) {
@@ -464,7 +474,7 @@ TEST_F(FakeSlurm, AResultMayComeLate) {
     submit({task(0)});
     say("squeue.out", "2_0|COMPLETED|n1|None\n");
     write(folder_.path("attempt 0/result.json"), "{\"reason\": \"ex");  // half of it
-    while (split(calls("squeue"), '\n').size() < 4) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
+    wait_for_looks(3);
     result(0, "exit", 0);
     const auto events = next(2);
     EXPECT_EQ(events[1].outcome.reason, "exit");
@@ -483,6 +493,33 @@ TEST_F(FakeSlurm, ATaskThatIsQueuedAgainHasNotEnded) {
     const auto events = next(1);
     EXPECT_EQ(events[0].kind, CellEvent::Kind::ended);
     EXPECT_EQ(events[0].outcome.reason, "exit");
+    EXPECT_EQ(events[0].place, "n2");
+}
+
+TEST_F(FakeSlurm, CountsTheLooksAtAnEndAnewWhenATaskWasQueuedAgain) {
+    make();
+    submit({task(0)});
+    for (const bool last : {false, true}) {
+        say("squeue.out", "");  // between two states it may be in none
+        wait_for_looks(4);
+        if (last) break;
+        say("squeue.out", "2_0|PENDING||BeginTime\n");
+        wait_for_state("1 cell waits: the time to begin has not come");
+    }
+    result(0, "exit", 0);
+    EXPECT_EQ(next(2)[1].outcome.reason, "exit");
+}
+
+TEST_F(FakeSlurm, BelievesScontrolThatATaskWasQueuedAgain) {
+    make();
+    submit({task(0)});
+    say("scontrol.out", "JobId=1 ArrayJobId=2 ArrayTaskId=0 JobName=x JobState=PENDING Reason=BeginTime ExitCode=0:0 BatchHost=n1 \n");
+    say("squeue.out", "2_0|NODE_FAIL|n1|NodeDown\n");
+    wait_for_call("scontrol", "<show><job><2>");
+    wait_for_looks(2);
+    say("squeue.out", "2_0|RUNNING|n2|None\n");
+    const auto events = next(1);
+    EXPECT_EQ(events[0].kind, CellEvent::Kind::started);
     EXPECT_EQ(events[0].place, "n2");
 }
 
@@ -528,6 +565,8 @@ TEST_F(FakeSlurm, AsksThoseThatRunToStopAndCancelsTheOthers) {
     const auto cancelled = next(1);
     EXPECT_EQ(cancelled[0].task, 1U);
     EXPECT_EQ(cancelled[0].problem, "cancelled before it began");
+    wait_for_call("scancel", "--signal=TERM");
+    wait_for_looks(2);
     result(0, "exit", 7);
     say("squeue.out", "2_0|COMPLETED|n1|None\n");
     EXPECT_EQ(next(1)[0].outcome.exit_code, 7);
@@ -562,7 +601,7 @@ TEST_F(FakeSlurm, KillsAndDoesNotWaitForWhatTakesLong) {
     while (calls("scancel").empty()) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
     say("scancel.out", "");
     engine_->stop(true);
-    while (calls("scancel").find("<--batch><--signal=KILL><2_0>") == std::string::npos) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
+    wait_for_call("scancel", "<--batch><--signal=KILL><2_0>");
     say("squeue.out", "2_0|FAILED|n1|JobLaunchFailure\n");
     say("scontrol.out",
         "JobId=1 ArrayJobId=2 ArrayTaskId=0 JobName=x JobState=FAILED Reason=JobLaunchFailure ExitCode=0:9 BatchHost=n1 \n");
@@ -576,6 +615,7 @@ TEST_F(FakeSlurm, GoesToTheClusterThatTookTheJobs) {
     say("squeue.out", "CLUSTER: other\n2_0|RUNNING|n1|None\n");
     next(1);
     engine_->stop(false);
+    wait_for_call("scancel", "--signal=TERM");
     say("squeue.out", "CLUSTER: other\n2_0|NODE_FAIL|n1|None\n");
     EXPECT_EQ(next(1)[0].problem, "the node n1 failed");
     EXPECT_THAT(calls("squeue"), StartsWith("<squeue><--clusters=other><--noheader>"));
@@ -590,7 +630,7 @@ TEST_F(FakeSlurm, WakesAtOnce) {
     ASSERT_EQ(mkfifo(folder_.path("never").c_str(), 0600), 0);
     std::filesystem::remove(folder_.path("squeue.out"));
     std::filesystem::create_symlink(folder_.path("never"), folder_.path("squeue.out"));
-    while (calls("squeue").empty()) ASSERT_THAT(*engine_->wait(-1, 5), IsEmpty());
+    wait_for_looks(1);
     const Fd wake(eventfd(1, EFD_CLOEXEC));
     EXPECT_THAT(*engine_->wait(wake.get(), -1), IsEmpty());
 }
