@@ -442,6 +442,10 @@ Result<Fields> make_at(const TargetPlace& place, int parent, const std::string& 
         made = mkdirat(parent, name.c_str(), 0755);
     else
         made = mknodat(parent, name.c_str(), S_IFREG | 0644, 0);
+    // Another sandbox of the same tree was faster: it is there, and not ours to be removed, which this identity says.
+    if (made != 0 && errno == EEXIST && fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && !is_link &&
+        directory == S_ISDIR(info.st_mode) && (directory || S_ISREG(info.st_mode)))
+        return identify({});
     if (made != 0 || fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
         return fail_errno(cat("make ", quote(name), " in ", quote(place.what.host)), errno,
                           errno == EROFS ? "make it by hand: the tree is on a read-only file system" : "");

@@ -227,6 +227,25 @@ TEST_F(Effects, AMissingTreeIsUndone) {
     undo_all();
 }
 
+// Between the look and the making another one of the same tree makes it: its, and enough for us.
+TEST_F(Effects, ATargetThatAnotherMakesAtTheSameTimeIsNotOurs) {
+    const Watch watch = [this](std::size_t, Moment moment) -> Status {
+        if (moment == Moment::intended && mkdir(path("made").c_str(), 0700) != 0) return fail_errno("mkdir", errno);
+        return {};
+    };
+    Recorder r{journal_, step_, 0, &watch};
+    ASSERT_TRUE(make_target(r, {0, place_.path(), "/made", true, 0755, {}}, place_.fd()));
+    undo_all();
+    EXPECT_TRUE(exists(path("made")));
+    // A file in the way of a folder is not what was wanted.
+    const Watch file = [this](std::size_t, Moment moment) -> Status {
+        if (moment == Moment::intended) write_file(path("other"), "");
+        return {};
+    };
+    Recorder again{journal_, step_, 0, &file};
+    EXPECT_FALSE(make_target(again, {0, place_.path(), "/other", true, 0755, {}}, place_.fd()));
+}
+
 // What another sandbox has mounted on it would be gone with it.
 TEST_F(Effects, ATargetInATreeThatAnotherUsesStays) {
     ASSERT_TRUE(make("/made", true));
