@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "host/names.h"
 #include "host/read.h"
 
 namespace sandbox {
@@ -111,17 +112,10 @@ std::optional<std::uint64_t> namespace_inode(const std::string& process, const s
     return number ? std::optional(static_cast<std::uint64_t>(*number)) : std::nullopt;
 }
 
-std::vector<IdMapLine> id_map_of(pid_t pid, const char* file) {
-    std::vector<IdMapLine> out;
-    const auto text = read_file(cat("/proc/", pid, "/", file).c_str());
-    if (!text) return out;
-    for (const std::string_view line : split(*text, '\n')) {
-        std::vector<std::int64_t> numbers;
-        for (const std::string_view word : split(line, ' '))
-            if (const auto number = parse_int(word)) numbers.push_back(*number);
-        if (numbers.size() == 3) out.push_back({numbers[0], numbers[1], numbers[2]});
-    }
-    return out;
+std::vector<FactRange> id_map_of(pid_t pid, const char* file) {
+    // There the file shows the map towards the namespace above, which says nothing about ids here.
+    if (namespace_inode(std::to_string(pid), "user") == namespace_inode("self", "user")) return {{0, 0, 4294967295}};
+    return parse_id_map(read_file(cat("/proc/", pid, "/", file).c_str()).value_or(""));
 }
 
 std::vector<pid_t> processes_of(const SandboxStatus& status, const GroupSet& groups) {

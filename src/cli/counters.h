@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/sandboxes.h"
+#include "host/facts.h"
 #include "kernel/cgroup.h"
 
 namespace sandbox {
@@ -31,11 +32,8 @@ using ProcessStatus = std::map<std::string, std::string, std::less<>>;
 // The inode of /proc/PID/ns/KIND; nothing when it cannot be seen.
 [[nodiscard]] std::optional<std::uint64_t> namespace_inode(const std::string& process, const std::string& kind);
 
-struct IdMapLine {
-    std::int64_t inside = 0, outside = 0, count = 0;
-};
-// uid_map or gid_map of its user namespace, as the caller sees it.
-[[nodiscard]] std::vector<IdMapLine> id_map_of(pid_t pid, const char* file);
+// uid_map or gid_map of its user namespace, as the caller sees it: in the caller's own namespace ids are what they are.
+[[nodiscard]] std::vector<FactRange> id_map_of(pid_t pid, const char* file);
 
 // The processes of a sandbox: those of its groups, or of init's tree where there are none.
 [[nodiscard]] std::vector<pid_t> processes_of(const SandboxStatus& status, const GroupSet& groups);

@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/counters.h"
 #include "cli/sandboxes.h"
 #include "host/names.h"
 #include "kernel/idmap.h"
@@ -199,10 +200,7 @@ std::optional<std::pair<std::string, std::string>> as_inside(const std::string& 
 
 // The host's id of the sandbox's root, or of whoever is mapped first.
 std::uint32_t root_id(pid_t init, const char* map) {
-    const Fd file(open(cat("/proc/", init, "/", map).c_str(), O_RDONLY | O_CLOEXEC));
-    char text[16384];
-    const ssize_t size = file ? read(file.get(), text, sizeof text) : 0;
-    const auto ranges = parse_id_map(std::string_view(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
+    const auto ranges = id_map_of(init, map);
     for (const FactRange& range : ranges)
         if (range.inside == 0) return range.outside;
     return ranges.empty() ? 0 : ranges.front().outside;

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/counters.h"
 #include "cli/sandboxes.h"
 #include "host/names.h"
 
@@ -147,13 +148,6 @@ class Comparison {
     std::vector<FactRange> uids_, gids_;
 };
 
-std::vector<FactRange> id_map(pid_t init, const char* file) {
-    const Fd map(init > 0 ? open(cat("/proc/", init, "/", file).c_str(), O_RDONLY | O_CLOEXEC) : -1);
-    char text[16384];
-    const ssize_t size = map ? read(map.get(), text, sizeof text) : 0;
-    return parse_id_map(std::string_view(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))));
-}
-
 Result<Fd> open_upper(const Found& sandbox) {
     const SandboxStatus& s = sandbox.status;
     if (s.lower.empty())
@@ -189,7 +183,7 @@ Result<std::map<std::string, char>> compare(const std::string& name) {
         lower.emplace_back(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!lower.back()) return fail_errno(quote(path), errno);
     }
-    Comparison comparison(id_map(status.init, "uid_map"), id_map(status.init, "gid_map"));
+    Comparison comparison(id_map_of(status.init, "uid_map"), id_map_of(status.init, "gid_map"));
     if (auto walked = comparison.walk(upper->get(), lower, {}); !walked) return pass(walked);
     return std::move(comparison.found);
 }

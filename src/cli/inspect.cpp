@@ -96,9 +96,9 @@ std::string nsenter_command(pid_t pid) {
     return out;
 }
 
-Json map_as_json(const std::vector<IdMapLine>& map) {
+Json map_as_json(const std::vector<FactRange>& map) {
     Json json = Json::array();
-    for (const IdMapLine& range : map) json.push_back({{"inside", range.inside}, {"outside", range.outside}, {"count", range.count}});
+    for (const FactRange& range : map) json.push_back({{"inside", range.inside}, {"outside", range.outside}, {"count", range.count}});
     return json;
 }
 
