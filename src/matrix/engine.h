@@ -61,6 +61,8 @@ class Engine {
     virtual void stop(bool kill) = 0;
     // A line for a person about what the engine is waiting for, if there is anything: "3 wait: the node n1 is drained".
     [[nodiscard]] virtual std::string state() const { return {}; }
+    // In how many milliseconds that may be another line, without an event; -1: never.
+    [[nodiscard]] virtual int state_interval() const { return -1; }
 };
 
 // This machine. `run` is called in a process of its own, whose standard output and error are the log of the task and whose standard

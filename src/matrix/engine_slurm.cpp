@@ -137,15 +137,16 @@ struct Order {
 
 class SlurmEngine final : public Engine {
    public:
-    SlurmEngine(SlurmOptions options, std::function<Result<std::string>(std::size_t)> profile, std::uint32_t most)
+    SlurmEngine(SlurmOptions options, std::function<Result<std::string>(const CellTask&)> profile, std::uint32_t most)
         : options_(std::move(options)), profile_(std::move(profile)), most_(most) {}
 
     // The queue holds what there is no room for.
-    [[nodiscard]] bool admits(const CellTask&) const override { return true; }
+    [[nodiscard]] bool admits(const CellNeeds&, std::span<const CellTask>) const override { return true; }
     [[nodiscard]] Status submit(std::span<const CellTask> tasks) override;
     [[nodiscard]] Result<std::vector<CellEvent>> wait(int wake, int milliseconds) override;
     void stop(bool kill) override;
     [[nodiscard]] std::string state() const override;
+    [[nodiscard]] int state_interval() const override { return options_.interval; }
 
    private:
     Result<Submitted> submit_array(const std::vector<CellTask>& tasks, const std::string& folder) const;
@@ -171,7 +172,7 @@ class SlurmEngine final : public Engine {
     void carry_out_orders();
 
     SlurmOptions options_;
-    std::function<Result<std::string>(std::size_t)> profile_;
+    std::function<Result<std::string>(const CellTask&)> profile_;
     std::uint32_t most_;
     std::size_t folders_ = 0;
     std::map<Key, Pending> tasks_;
@@ -237,7 +238,7 @@ Result<Submitted> SlurmEngine::submit_array(const std::vector<CellTask>& tasks, 
 
 Status SlurmEngine::submit(std::span<const CellTask> tasks) {
     for (const CellTask& task : tasks) {
-        auto text = profile_(task.cell);
+        auto text = profile_(task);
         if (!text) return pass(text);
         if (auto written = write_new(profile_path(task), *text, 0600); !written) return written;
         unlink(task.result.c_str());  // of an earlier attempt, it would be taken for this one's
@@ -550,7 +551,7 @@ std::string SlurmEngine::state() const {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> make_slurm_engine(SlurmOptions options, std::function<Result<std::string>(std::size_t cell)> profile) {
+Result<std::unique_ptr<Engine>> make_slurm_engine(SlurmOptions options, std::function<Result<std::string>(const CellTask& task)> profile) {
     for (const std::string& option : options.options)
         if (takes_over(option)) return fail(cat("sbatch option ", quote(option), ": the matrix makes arrays of its own"), "leave it out");
     const std::string hint = "is this machine one of a cluster, and its controller up? scontrol ping tells; --engine local does without";

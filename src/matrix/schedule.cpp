@@ -36,7 +36,8 @@ class Schedule {
         listener_.begin(queue_.size());
         while (!queue_.empty() || !running_.empty()) {
             if (auto started = start_what_fits(); !started) return give_up(started.error());
-            const int pause = listener_.idle(engine_.state());
+            int pause = listener_.idle(engine_.state());
+            if (const int interval = engine_.state_interval(); interval >= 0 && (pause < 0 || pause > interval)) pause = interval;
             stopped_ = stopping_;
             auto events = engine_.wait(signals_, pause);
             if (!events) return tl::unexpected<Error>(std::move(events.error()));

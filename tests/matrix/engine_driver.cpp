@@ -113,8 +113,8 @@ void obey(sandbox::Engine& engine) {
 int run(const Arguments& arguments) {
     std::ifstream file(arguments.profile);
     const std::string profile(std::istreambuf_iterator<char>(file), {});
-    auto engine = sandbox::make_slurm_engine(arguments.slurm,
-                                             [&](std::size_t cell) -> sandbox::Result<std::string> { return for_cell(profile, cell); });
+    auto engine = sandbox::make_slurm_engine(
+        arguments.slurm, [&](const sandbox::CellTask& task) -> sandbox::Result<std::string> { return for_cell(profile, task.cell); });
     if (!engine) return fail(engine.error());
     const auto tasks = tasks_of(arguments);
     if (auto submitted = (*engine)->submit(tasks); !submitted) return fail(submitted.error());

@@ -302,9 +302,9 @@ class FakeSlurm : public ::testing::Test {
         write(folder_.path(cat("attempt ", id, "/result.json")), outcome_to_json(outcome));
     }
     void make() {
-        auto made = make_slurm_engine(options_, [](std::size_t cell) -> Result<std::string> {
-            if (cell == 99) return fail("no such cell");
-            return cat("profile of ", cell, "\n");
+        auto made = make_slurm_engine(options_, [](const CellTask& task) -> Result<std::string> {
+            if (task.cell == 99) return fail("no such cell");
+            return cat("profile of ", task.cell, "\n");
         });
         ASSERT_TRUE(made) << made.error().message;
         engine_ = std::move(*made);
