@@ -8,12 +8,15 @@
 
 #include "base/error.h"
 #include "exec/notify.h"
+#include "exec/outcome.h"
 #include "host/probe.h"
 #include "plan/plan.h"
 #include "profile/load.h"
 #include "state/directory.h"
 
 namespace sandbox {
+
+class InstalledProfiles;
 
 // Exit codes of the launcher itself (sandbox(1)).
 constexpr int exit_launcher = 125, exit_not_executable = 126, exit_not_found = 127;
@@ -50,17 +53,34 @@ struct AuditFlags {
     std::string threshold = "10";  // --threshold N
 };
 
+struct MatrixFlags {
+    bool list = false, plan = false, fit = false, fail_fast = false, shuffle = false, resume = false, quiet = false;
+    std::vector<std::string> only, skip;  // "axis=value"
+    std::vector<std::string> cells;       // names
+    std::vector<std::string> reports;     // "tap", "junit=FILE"
+    std::vector<std::string> slurm;       // further words for sbatch
+    std::string engine = "local", output, shard, seed;
+    std::string jobs, retry, repeat;  // numbers; empty: not given
+};
+
 // A profile that was found and read; an error when it could not be (validate: exit 2).
 [[nodiscard]] Result<Loaded> load(const ProfileOptions& options);
+
+// The same in two steps, for who makes several profiles of one: what is asked for, which keeps a pointer to `library`; and --untrusted.
+[[nodiscard]] Result<LoadRequest> request_for(const ProfileOptions& options, InstalledProfiles& library);
+void distrust(Loaded& loaded, const LoadRequest& request);
 
 // The built-in variables of a profile.
 [[nodiscard]] std::map<std::string, std::string> profile_variables();
 
 // The facts of the host that this profile needs.
 [[nodiscard]] Result<HostFacts> probe_for(const Profile& profile);
+[[nodiscard]] Result<HostFacts> probe_for(const FactNeeds& needs);
 // The same, and adds to the diagnostics what is wrong with the profile on this host. It has to be decoded; that it has
 // mistakes already does not matter, so that the user sees all of them at once.
 [[nodiscard]] Result<HostFacts> examine(Loaded& loaded);
+// With facts that are known, of at least what it needs (fact_needs).
+void examine_with(Loaded& loaded, const HostFacts& facts);
 // Only what is the same on every host: for where a profile is built into a package, and not run.
 void examine_without_host(Loaded& loaded);
 [[nodiscard]] CallerContext caller_context();
@@ -106,6 +126,11 @@ int verb_diff(const std::string& name, bool json);
 int verb_audit(const ProfileOptions& options, const AuditFlags& flags);
 int verb_events(const std::vector<std::string>& names, bool json);
 
+int verb_matrix(const ProfileOptions& options, const MatrixFlags& flags);
+
+// up.cpp: a profile that was loaded and has no errors, examined and run to its end in the foreground; what there is to say has been
+// said. The caller has one thread.
+[[nodiscard]] Outcome run_loaded(Loaded loaded, const std::string& profile, const LaunchFlags& flags);
 // up.cpp: 126 and 127 when it was the command that could not be run.
 [[nodiscard]] int exit_code_of(const Error& error);
 // up.cpp: a stopped sandbox once more, from the profile that its folder keeps.

@@ -111,17 +111,20 @@ void add_new(Diagnostics& to, Diagnostics found) {
 
 Result<HostFacts> examine(Loaded& loaded) {
     auto facts = probe_for(loaded.profile);
-    if (!facts) return facts;
+    if (facts) examine_with(loaded, *facts);
+    return facts;
+}
+
+void examine_with(Loaded& loaded, const HostFacts& facts) {
     // What follows from a mistake is none of its own: of a profile that has one, only what stands alone is looked at.
     add_new(loaded.diagnostics,
-            has_errors(loaded.diagnostics) ? check_named_files(loaded.profile, *facts) : check_against_host(loaded.profile, *facts));
+            has_errors(loaded.diagnostics) ? check_named_files(loaded.profile, facts) : check_against_host(loaded.profile, facts));
     Diagnostics seen;
     check_all_calls(loaded.profile.security.seccomp, seen);
     check_filter_file(loaded.profile.security.seccomp.profile, seen);
     check_namespaces(loaded.profile, seen);
     add_new(loaded.diagnostics, std::move(seen));
     sort_by_position(loaded.diagnostics);
-    return facts;
 }
 
 void examine_without_host(Loaded& loaded) {

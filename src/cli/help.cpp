@@ -11,13 +11,16 @@ struct HelpText {
     std::string_view verb, group, examples;  // the examples are lines of the manual pages, where they are tried
 };
 
-constexpr std::string_view start = "Start", profiles = "Profiles", look = "Look", inside = "Inside", steer = "Steer", host = "This host";
+constexpr std::string_view start = "Start", many = "Many", profiles = "Profiles", look = "Look", inside = "Inside", steer = "Steer",
+                           host = "This host";
 
 constexpr HelpText texts[] = {
     {"up", start, "sandbox up web.yaml\nsandbox up web.yaml -- /bin/sh -c 'id; ls /'"},
     {"run", start, "sandbox run web.yaml -- /bin/sh -c 'id; ls /'"},
     {"create", start, "sandbox create web.yaml -- /bin/sleep 1000"},
     {"start", start, "sandbox start web"},
+    {"matrix", many,
+     "sandbox matrix --list -q matrix.yaml\nsandbox matrix --output results --only ids=host --report junit=report.xml matrix.yaml"},
     {"validate", profiles, "sandbox validate web.yaml"},
     {"plan", profiles, "sandbox plan web.yaml"},
     {"config", profiles, "sandbox config --set resources.memory.max=1Gi web.yaml\nsandbox config --origin web.yaml"},

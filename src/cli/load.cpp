@@ -94,9 +94,8 @@ std::map<std::string, std::string> profile_variables() {
             {"GID", std::to_string(getgid())}, {"PWD", working_directory()},  {"RUNTIME_DIR", runtime_directory()}};
 }
 
-Result<Loaded> load(const ProfileOptions& options) {
+Result<LoadRequest> request_for(const ProfileOptions& options, InstalledProfiles& library) {
     LoadRequest request;
-    InstalledProfiles library;
     auto found = find_profile(options.profile, library);
     if (!found) return pass(found);
     request.stem = options.profile == "-" ? "stdin" : profile_stem(found->file.name);
@@ -106,16 +105,27 @@ Result<Loaded> load(const ProfileOptions& options) {
     request.set = options.set;
     request.command = options.command;
     request.variables = profile_variables();
-    Loaded loaded = load_profile(request);
-    if (options.untrusted && loaded.decoded) {
-        check_untrusted(loaded.profile, {request.profile.file.directory, homes()}, loaded.diagnostics);
-        sort_by_position(loaded.diagnostics);
-    }
+    return request;
+}
+
+void distrust(Loaded& loaded, const LoadRequest& request) {
+    if (!loaded.decoded) return;
+    check_untrusted(loaded.profile, {request.profile.file.directory, homes()}, loaded.diagnostics);
+    sort_by_position(loaded.diagnostics);
+}
+
+Result<Loaded> load(const ProfileOptions& options) {
+    InstalledProfiles library;
+    const auto request = request_for(options, library);
+    if (!request) return tl::unexpected<Error>(request.error());
+    Loaded loaded = load_profile(*request);
+    if (options.untrusted) distrust(loaded, *request);
     return loaded;
 }
 
-Result<HostFacts> probe_for(const Profile& profile) {
-    const FactNeeds needs = fact_needs(profile);
+Result<HostFacts> probe_for(const Profile& profile) { return probe_for(fact_needs(profile)); }
+
+Result<HostFacts> probe_for(const FactNeeds& needs) {
     ProbeRequest request;
     request.mounts = needs.mounts;
     request.overlay = needs.overlay;

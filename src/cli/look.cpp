@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/matrix_cells.h"
 #include "exec/launch.h"
 #include "profile/origin.h"
 
@@ -39,6 +41,26 @@ std::optional<Ready> make_ready(const ProfileOptions& options) {
     return Ready{std::move(*loaded), std::move(*facts)};
 }
 
+// The cells of its matrix, each a profile of its own. 1 when one of them has a mistake; what they have in common is said already.
+int validate_cells(const ProfileOptions& options, bool host, ordered_json* json) {
+    MatrixSource source;
+    int code = 0;
+    const auto cells = read_cells(options, source, code);
+    if (!cells) return 1;
+    CellCheck check(source, host);
+    for (const MatrixCell& cell : *cells)
+        if (auto checked = check.check(cell); !checked) return print(checked.error()), 2;
+    if (!json) return check.report() ? 0 : 1;
+    code = 0;
+    for (const CellCheck::Mistake& mistake : check.mistakes()) {
+        json->push_back(as_json(mistake.diagnostic, mistake.sources));
+        json->back()["cell"] = mistake.cell->name;
+        json->back()["more_cells"] = mistake.more;
+        if (mistake.diagnostic.severity == Severity::error) code = 1;
+    }
+    return code;
+}
+
 }  // namespace
 
 int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions& options, bool host, bool json) {
@@ -60,6 +82,8 @@ int verb_validate(const std::vector<std::string>& profiles, const ProfileOptions
             for (const Diagnostic& d : loaded->diagnostics) all.push_back(as_json(d, loaded->sources));
         else
             print(loaded->diagnostics, loaded->sources);
+        if (facts && !has_errors(loaded->diagnostics) && !loaded->profile.matrix.empty())
+            code = std::max(code, validate_cells(each, host, json ? &all : nullptr));
         if (!facts) {
             print(facts.error());
             code = 2;

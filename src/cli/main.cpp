@@ -26,6 +26,7 @@ struct Words {
     bool all = false, no_stream = false;
     ExecFlags exec;
     AuditFlags audit;
+    MatrixFlags matrix;
     std::string from, to;
     bool json = false, manual = false, no_host = false, quiet = false, origin = false;
     std::vector<std::string> parents;
@@ -134,6 +135,36 @@ void add_installed(CLI::App& app, Words& w, int& code) {
     diff->add_option("b", w.to, "another")->required()->type_name("PROFILE");
     diff->add_option("--set", w.set, "set a key or a variable in both")->type_name("KEY=VALUE")->allow_extra_args(false)->take_all();
     diff->callback([&] { code = verb_diff_profiles(w.from, w.to, w.set); });
+}
+
+void add_matrix(CLI::App& app, Words& w, int& code) {
+    CLI::App* matrix = app.add_subcommand("matrix", "run the cells of a profile's matrix, and report on them");
+    add_profile(*matrix, w, true);
+    MatrixFlags& m = w.matrix;
+    const auto words = [&](const char* name, std::vector<std::string>& to, const char* what, const char* type) {
+        matrix->add_option(name, to, what)->type_name(type)->allow_extra_args(false)->take_all();
+    };
+    words("--only", m.only, "only cells with this value of the axis; of several values one is enough", "AXIS=VALUE");
+    words("--skip", m.skip, "no cells with this value of the axis", "AXIS=VALUE");
+    words("--cell", m.cells, "only this cell, by its name", "NAME");
+    matrix->add_option("--shard", m.shard, "the I-th of N parts of the cells")->type_name("I/N");
+    matrix->add_flag("--list", m.list, "print the cells and their effective profiles; run nothing");
+    matrix->add_flag("--plan", m.plan, "print the plan of each cell; run nothing")->excludes("--list");
+    matrix->add_option("-j,--jobs", m.jobs, "run so many cells at a time; default: one for each processor")->type_name("N");
+    matrix->add_flag("--fit", m.fit, "and not more than this machine has memory for, by their limits");
+    matrix->add_flag("--fail-fast", m.fail_fast, "end all with the first that does not pass");
+    matrix->add_option("--retry", m.retry, "try a cell that does not pass up to N times more; then it is flaky, not passed")
+        ->type_name("N");
+    matrix->add_option("--repeat", m.repeat, "run each cell N times")->type_name("N");
+    matrix->add_flag("--shuffle", m.shuffle, "in an order of chance, and say its seed");
+    matrix->add_option("--seed", m.seed, "in the order of this seed")->type_name("SEED");
+    matrix->add_flag("--resume", m.resume, "only what has not passed the last time");
+    matrix->add_option("--output", m.output, "keep logs and results in DIR")->type_name("DIR");
+    words("--report", m.reports, "tap, junit, json, md or html; to standard output, or to FILE", "FORMAT[=FILE]");
+    matrix->add_option("--engine", m.engine, "where cells run: local, the default, or slurm")->type_name("ENGINE");
+    words("--slurm-option", m.slurm, "a further word for sbatch", "WORD");
+    matrix->add_flag("-q,--quiet", m.quiet, "say nothing but what did not pass; with --list only names");
+    matrix->callback([&] { code = verb_matrix(w.profile, m); });
 }
 
 void add_names(CLI::App& verb, Words& w, bool required) {
@@ -253,11 +284,9 @@ void add_completion(CLI::App& app, Words& w, int& code) {
 }
 
 bool takes_command(std::string_view verb) {
-    return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create" || verb == "exec" || verb == "new";
+    return verb == "up" || verb == "run" || verb == "plan" || verb == "config" || verb == "create" || verb == "exec" || verb == "new" ||
+           verb == "matrix";
 }
-
-// Verbs of the command line's contract that this version does not have yet.
-constexpr std::string_view later_verbs[] = {"matrix"};
 
 // What is wrong with the command line, and what to do about it.
 struct Mistake {
@@ -273,8 +302,6 @@ std::optional<Mistake> verb_mistake(const CLI::App& app, const std::string& verb
     std::vector<std::string> known;
     for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) known.push_back(sub->get_name());
     if (std::ranges::find(known, verb) != known.end()) return {};
-    if (std::ranges::find(later_verbs, verb) != std::end(later_verbs))
-        return Mistake{cat(quote(verb), " is not supported yet by this version"), "sandbox help lists what is"};
     return Mistake{cat("there is no verb ", quote(printable(verb))), did_you_mean(verb, known, "sandbox help lists the verbs")};
 }
 
@@ -376,6 +403,7 @@ int main(int argc, char** argv) {
         add_look(app, w, code);
         add_installed(app, w, code);
         add_manage(app, w, code);
+        add_matrix(app, w, code);
         add_completion(app, w, code);
         add_measure(app, w, code);
         add_enter(app, w, code);

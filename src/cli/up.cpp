@@ -87,22 +87,14 @@ struct Prepared {
     CallerContext caller;
 };
 
-// Everything before the first effect; what there is to say has been said.
-std::optional<Prepared> prepare(const ProfileOptions& options, const LaunchFlags& flags) {
-    auto loaded = load(options);
-    if (!loaded) return print(loaded.error()), std::nullopt;
-    Profile& profile = loaded->profile;
-    if (flags.terminal) profile.process.tty = Switch::on;
-    if (flags.no_terminal) profile.process.tty = Switch::off;
-
-    // First of all: what a dead launcher left could look like part of the host.
-    if (!has_errors(loaded->diagnostics)) clean_leftovers(flags.quiet);
-
+// Looks at the host and plans; what there is to say has been said.
+std::optional<Prepared> prepare_loaded(Loaded loaded, const LaunchFlags& flags) {
+    Profile& profile = loaded.profile;
     Result<HostFacts> facts;
-    if (loaded->decoded) facts = examine(*loaded);
-    if (!flags.quiet || has_errors(loaded->diagnostics)) print(loaded->diagnostics, loaded->sources);
-    if (!facts) return print(facts.error(), loaded->sources), std::nullopt;
-    if (has_errors(loaded->diagnostics)) return std::nullopt;
+    if (loaded.decoded) facts = examine(loaded);
+    if (!flags.quiet || has_errors(loaded.diagnostics)) print(loaded.diagnostics, loaded.sources);
+    if (!facts) return print(facts.error(), loaded.sources), std::nullopt;
+    if (has_errors(loaded.diagnostics)) return std::nullopt;
 
     CallerContext caller = caller_context();
     if (flags.detach) {
@@ -113,7 +105,18 @@ std::optional<Prepared> prepare(const ProfileOptions& options, const LaunchFlags
         settle_environment(profile, caller);
     }
     Plan plan = make_plan(profile, *facts, caller);
-    return Prepared{std::move(*loaded), std::move(*facts), std::move(plan), std::move(caller)};
+    return Prepared{std::move(loaded), std::move(*facts), std::move(plan), std::move(caller)};
+}
+
+// Everything before the first effect; what there is to say has been said.
+std::optional<Prepared> prepare(const ProfileOptions& options, const LaunchFlags& flags) {
+    auto loaded = load(options);
+    if (!loaded) return print(loaded.error()), std::nullopt;
+    if (flags.terminal) loaded->profile.process.tty = Switch::on;
+    if (flags.no_terminal) loaded->profile.process.tty = Switch::off;
+    // First of all: what a dead launcher left could look like part of the host.
+    if (!has_errors(loaded->diagnostics)) clean_leftovers(flags.quiet);
+    return prepare_loaded(std::move(*loaded), flags);
 }
 
 Outcome carry_out(Prepared& prepared, const std::string& profile, const LaunchFlags& flags, std::optional<SandboxState>* state,
@@ -213,6 +216,13 @@ void clean_leftovers(bool quiet) {
             out += cat("sandbox: cleaned what a killed launcher left: ", printable(line), "\n");
     for (const std::string& line : cleaned->problems) out += cat("sandbox: cannot clean ", printable(line), "\n");
     write_err(out);
+}
+
+Outcome run_loaded(Loaded loaded, const std::string& profile, const LaunchFlags& flags) {
+    auto prepared = prepare_loaded(std::move(loaded), flags);
+    Outcome outcome = prepared ? carry_out(*prepared, profile, flags, nullptr, -1) : failed();
+    static_cast<void>(finish(outcome, flags));
+    return outcome;
 }
 
 int verb_up(const ProfileOptions& options, const LaunchFlags& flags) {

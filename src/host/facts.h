@@ -71,6 +71,7 @@ struct WantedPort {
     IpAddress address;
     std::uint16_t port = 0;
     bool udp = false;
+    friend bool operator==(const WantedPort&, const WantedPort&) = default;
 };
 
 // The servers that the host itself asks (resolv.conf(5)).

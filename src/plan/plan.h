@@ -74,6 +74,7 @@ struct FactNeeds {
     std::vector<std::string> link_kinds;
     std::vector<std::string> disk_paths;
     std::vector<std::string> paths, upper_paths, root_layers, root_paths;
+    friend bool operator==(const FactNeeds&, const FactNeeds&) = default;
 };
 [[nodiscard]] FactNeeds fact_needs(const Profile& profile);
 

@@ -107,16 +107,6 @@ TEST(CommandLineMistake, is_answered_with_what_was_meant) {
     }
 }
 
-TEST(CommandLineMistake, what_is_to_come_is_not_supported_yet) {
-    for (const char* verb : {"matrix"}) {
-        for (const Words& words : {Words{verb, "x"}, Words{"help", verb}}) {
-            const Ended ended = sandbox_command(words);
-            EXPECT_EQ(ended.code, 125) << ended;
-            EXPECT_THAT(ended.err, HasSubstr(cat("'", verb, "' is not supported yet"))) << verb;
-        }
-    }
-}
-
 // ---- validate
 
 TEST_F(CommandLine, validate_gives_the_worst_of_all_and_shows_each) {

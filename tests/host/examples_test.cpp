@@ -47,7 +47,7 @@ Readme read_readme() {
         if (recipes) continue;  // tests/programs/readme_test.cpp: they need what is installed there
         const bool block = line.starts_with("    ");
         const std::string text = block ? line.substr(4) : "";
-        if (text.starts_with("version: 1") && readme.profile.empty()) in_profile = true;
+        if ((text.starts_with("version: 1") && readme.profile.empty()) || text.starts_with("matrix:")) in_profile = true;
         if (!block) in_profile = false;
         if (in_profile) readme.profile += text + "\n";
         if (text.starts_with("sandbox ")) readme.commands.push_back(text);
