@@ -44,14 +44,13 @@ std::optional<Ready> make_ready(const ProfileOptions& options) {
 // The cells of its matrix, each a profile of its own. 1 when one of them has a mistake; what they have in common is said already.
 int validate_cells(const ProfileOptions& options, bool host, ordered_json* json) {
     MatrixSource source;
-    int code = 0;
-    const auto cells = read_cells(options, source, code);
+    const auto cells = read_cells(options, source);
     if (!cells) return 1;
     CellCheck check(source, host);
     for (const MatrixCell& cell : *cells)
         if (auto checked = check.check(cell); !checked) return print(checked.error()), 2;
     if (!json) return check.report() ? 0 : 1;
-    code = 0;
+    int code = 0;
     for (const CellCheck::Mistake& mistake : check.mistakes()) {
         json->push_back(as_json(mistake.diagnostic, mistake.sources));
         json->back()["cell"] = mistake.cell->name;

@@ -1,7 +1,6 @@
 // sandbox matrix: the cells of a profile's matrix, listed, planned or run.
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -12,11 +11,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
-#include <random>
 
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/matrix_cells.h"
+#include "cli/matrix_words.h"
 #include "matrix/engine.h"
 #include "matrix/progress.h"
 #include "matrix/record.h"
@@ -26,95 +25,14 @@
 namespace sandbox {
 namespace {
 
-std::int64_t wall_now() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+constexpr std::size_t most_runs = 100'000;  // all of them are remembered to the end, for the reports
+
+template <class Clock>
+std::int64_t now_by() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
 }
-
-// ---- words of the command line
-
-struct ReportWish {
-    std::string (*make)(const MatrixReport&);
-    std::string file;  // empty: standard output
-};
-
-Result<ReportWish> read_report(const std::string& word) {
-    struct Format {
-        std::string_view name;
-        std::string (*make)(const MatrixReport&);
-    };
-    constexpr Format formats[]{{"tap", report_as_tap},
-                               {"junit", report_as_junit},
-                               {"json", report_as_json_lines},
-                               {"md", report_as_markdown},
-                               {"html", report_as_html}};
-    const auto equals = word.find('=');
-    const std::string_view name = std::string_view(word).substr(0, equals);
-    const auto* format = std::ranges::find(formats, name, &Format::name);
-    if (format == std::end(formats)) return fail(cat("there is no report ", quote(name)), "tap, junit, json, md or html");
-    if (equals == std::string::npos) return ReportWish{format->make, {}};
-    if (equals + 1 == word.size()) return fail(cat("--report ", quote(word), " names no file"), "write --report FORMAT=FILE");
-    return ReportWish{format->make, word.substr(equals + 1)};
-}
-
-Result<std::int64_t> read_number(const std::string& option, const std::string& word, std::int64_t least, std::int64_t most,
-                                 std::int64_t otherwise) {
-    if (word.empty()) return otherwise;
-    const auto number = parse_int(word);
-    if (number && *number >= least && *number <= most) return *number;
-    return fail(cat(option, " ", quote(word), " is no number from ", least, " to ", most));
-}
-
-// What can be told from the words alone.
-struct Wishes {
-    std::vector<ReportWish> reports;
-    ScheduleOptions schedule;
-    std::size_t jobs = 1;
-};
-
-std::size_t processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<std::size_t>(std::max(1, CPU_COUNT(&set))) : 1;
-}
-
-Result<std::uint64_t> read_seed(const std::string& word) {
-    if (word.empty()) return std::random_device{}();
-    const auto number = read_number("--seed", word, 0, std::int64_t{1} << 62, 0);
-    if (!number) return tl::unexpected<Error>(number.error());
-    return static_cast<std::uint64_t>(*number);
-}
-
-Result<Wishes> read_wishes(const MatrixFlags& flags) {
-    Wishes wishes;
-    for (const std::string& word : flags.reports) {
-        auto report = read_report(word);
-        if (!report) return pass(report);
-        wishes.reports.push_back(std::move(*report));
-    }
-    const auto on_output = [](const ReportWish& wish) { return wish.file.empty(); };
-    if (std::ranges::count_if(wishes.reports, on_output) > 1)
-        return fail("two reports cannot both go to standard output", "write --report FORMAT=FILE for one of them");
-    auto jobs = read_number("-j", flags.jobs, 1, 4096, static_cast<std::int64_t>(processors()));
-    if (!jobs) return pass(jobs);
-    wishes.jobs = static_cast<std::size_t>(*jobs);
-    auto retries = read_number("--retry", flags.retry, 0, 100, 0);
-    if (!retries) return pass(retries);
-    auto repetitions = read_number("--repeat", flags.repeat, 1, 10'000, 1);
-    if (!repetitions) return pass(repetitions);
-    wishes.schedule.retries = *retries;
-    wishes.schedule.repetitions = *repetitions;
-    wishes.schedule.fail_fast = flags.fail_fast;
-    if (flags.shuffle || !flags.seed.empty()) {
-        auto seed = read_seed(flags.seed);
-        if (!seed) return pass(seed);
-        wishes.schedule.seed = *seed;
-    }
-    if (flags.engine != "local" && flags.engine != "slurm") return fail(cat("there is no engine ", quote(flags.engine)), "local, or slurm");
-    if (flags.engine == "slurm" && (flags.fit || !flags.jobs.empty()))
-        return fail(cat(flags.fit ? "--fit" : "-j", " is for this machine's own engine"), "Slurm decides how many cells run at a time");
-    if (flags.engine != "slurm" && !flags.slurm.empty()) return fail("--slurm-option needs --engine slurm");
-    return wishes;
-}
+std::int64_t wall_now() { return now_by<std::chrono::system_clock>(); }
+std::int64_t steady_now() { return now_by<std::chrono::steady_clock>(); }
 
 // ---- where results are kept
 
@@ -195,14 +113,14 @@ class Watching : public ScheduleListener {
 
     void begin(std::size_t cells) override { progress_.begin(cells, lanes_); }
     void started(std::size_t cell, std::size_t attempt, const std::string& place) override {
-        progress_.started(cell, report_.cells[cell].name, attempt, place, wall_now());
+        progress_.started(cell, report_.cells[cell].name, attempt, place, steady_now());
     }
     void stopped(std::size_t cell) override { progress_.stopped(cell); }
     void ended(std::size_t cell, const CellReport& report) override { progress_.ended(cell, report); }
     int idle(const std::string& state) override {
         if (state != state_ && !state.empty()) progress_.message(state);
         state_ = state;
-        return progress_.draw(wall_now());
+        return progress_.draw(steady_now());
     }
     void finish() { progress_.finish(); }
 
@@ -257,7 +175,7 @@ Outcome run_cell(const MatrixSource& source, const MatrixCell& cell, const CellT
     return run_loaded(source.load(named), profile, flags);
 }
 
-Result<std::unique_ptr<Engine>> make_engine(const MatrixFlags& flags, const Wishes& wishes, const MatrixSource& source,
+Result<std::unique_ptr<Engine>> make_engine(const MatrixFlags& flags, const MatrixWishes& wishes, const MatrixSource& source,
                                             const std::vector<MatrixCell>& cells, const std::string& profile, const Record& record) {
     if (flags.engine == "local") {
         LocalOptions options;
@@ -286,6 +204,14 @@ Fd catch_signals() {
     return Fd(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// Before an hour's work, not after it.
+Status try_reports(const std::vector<ReportWish>& wishes) {
+    for (const ReportWish& wish : wishes)
+        if (!wish.file.empty() && !Fd(open(wish.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)))
+            return fail_errno(cat("--report ", quote(wish.file)), errno, "name a file that can be written");
+    return {};
+}
+
 Status write_reports(const std::vector<ReportWish>& wishes, const MatrixReport& report) {
     for (const ReportWish& wish : wishes) {
         const std::string text = wish.make(report);
@@ -300,35 +226,52 @@ Status write_reports(const std::vector<ReportWish>& wishes, const MatrixReport& 
     return {};
 }
 
-int run_cells(const std::vector<MatrixCell>& cells, const MatrixSource& source, const ProfileOptions& options, const MatrixFlags& flags,
-              const Wishes& wishes) {
-    auto scheduled = prepare_cells(cells, source, flags.fit);
-    if (!scheduled) return exit_launcher;
-    auto record = Record::open(output_folder(flags, source.name), options.profile, flags.resume);
-    if (!record) return print(record.error()), exit_launcher;
-    auto engine = make_engine(flags, wishes, source, cells, options.profile, *record);
-    if (!engine) return print(engine.error()), exit_launcher;
-    clean_leftovers(flags.quiet);
-    const Fd signals = catch_signals();
+Status refuse_too_many(std::size_t cells, std::int64_t repetitions) {
+    if (cells * static_cast<std::size_t>(repetitions) <= most_runs) return {};
+    return fail(cat(cells, " cells ", repetitions, " times are more than ", most_runs, " runs"),
+                "choose cells with --only or --shard, or repeat them less often");
+}
+
+MatrixReport begin_report(const MatrixSource& source, const std::string& profile, const MatrixWishes& wishes) {
     MatrixReport report;
     report.name = source.name;
-    report.profile = options.profile;
+    report.profile = profile;
     report.axes = matrix_axes(source.matrix);
     report.seed = wishes.schedule.seed;
     report.begun = wall_now();
-    if (report.seed && !flags.quiet) write_err(cat("sandbox: shuffled; the same order again: --seed ", *report.seed, "\n"));
-    Watching watching(flags.quiet, flags.engine == "local" ? wishes.jobs : scheduled->size(), report);
-    auto signal = run_schedule(*scheduled, wishes.schedule, **engine, *record, signals.get(), watching, report);
-    watching.finish();
-    report.ended = wall_now();
+    return report;
+}
+
+// The sum for a person, the reports for programs, and the exit code.
+int conclude(const Result<int>& signal, const MatrixReport& report, const MatrixWishes& wishes, const Record& record, bool quiet) {
     if (!signal) print(signal.error());
     const Counts counts = count(report);
-    if (!flags.quiet || counts.passed != counts.all())
-        write_err(cat("sandbox: ", counts_to_text(counts), "; results in ", printable(record->folder()), "\n"));
+    const bool passed = counts.passed == counts.all();
+    if (!quiet || !passed) write_err(cat("sandbox: ", counts_to_text(counts), "; results in ", printable(record.folder()), "\n"));
     if (auto written = write_reports(wishes.reports, report); !written) return print(written.error()), exit_launcher;
     if (!signal) return exit_launcher;
-    if (*signal != 0) return 128 + *signal;
-    return counts.passed == counts.all() ? 0 : 1;
+    return *signal != 0 ? 128 + *signal : passed ? 0 : 1;
+}
+
+int run_cells(const std::vector<MatrixCell>& cells, const MatrixSource& source, const ProfileOptions& options, const MatrixFlags& flags,
+              const MatrixWishes& wishes) {
+    if (auto few = refuse_too_many(cells.size(), wishes.schedule.repetitions); !few) return print(few.error()), exit_launcher;
+    if (auto writable = try_reports(wishes.reports); !writable) return print(writable.error()), exit_launcher;
+    const auto scheduled = prepare_cells(cells, source, flags.fit);
+    if (!scheduled) return exit_launcher;
+    auto record = Record::open(output_folder(flags, source.name), options.profile, flags.resume);
+    if (!record) return print(record.error()), exit_launcher;
+    const auto engine = make_engine(flags, wishes, source, cells, options.profile, *record);
+    if (!engine) return print(engine.error()), exit_launcher;
+    clean_leftovers(flags.quiet);
+    const Fd signals = catch_signals();
+    MatrixReport report = begin_report(source, options.profile, wishes);
+    if (report.seed && !flags.quiet) write_err(cat("sandbox: shuffled; the same order again: --seed ", *report.seed, "\n"));
+    Watching watching(flags.quiet, flags.engine == "local" ? wishes.jobs : scheduled->size(), report);
+    const auto signal = run_schedule(*scheduled, wishes.schedule, **engine, *record, signals.get(), watching, report);
+    watching.finish();
+    report.ended = wall_now();
+    return conclude(signal, report, wishes, *record, flags.quiet);
 }
 
 }  // namespace
@@ -337,9 +280,8 @@ int verb_matrix(const ProfileOptions& options, const MatrixFlags& flags) {
     auto wishes = read_wishes(flags);
     if (!wishes) return print(wishes.error()), exit_launcher;
     MatrixSource source;
-    int code = 0;
-    auto all = read_cells(options, source, code);
-    if (!all) return code;
+    auto all = read_cells(options, source);
+    if (!all) return exit_launcher;
     auto cells = choose_cells(std::move(*all), flags);
     if (!cells) return print(cells.error()), exit_launcher;
     if (flags.list) return list_cells(*cells, source, flags.quiet);

@@ -95,8 +95,7 @@ Loaded MatrixSource::load(const MatrixCell& cell) const {
     return loaded;
 }
 
-std::optional<std::vector<MatrixCell>> read_cells(const ProfileOptions& options, MatrixSource& source, int& code) {
-    code = exit_launcher;
+std::optional<std::vector<MatrixCell>> read_cells(const ProfileOptions& options, MatrixSource& source) {
     auto request = request_for(options, source.library);
     if (!request) return print(request.error()), std::nullopt;
     source.request = std::move(*request);

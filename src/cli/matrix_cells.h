@@ -23,8 +23,8 @@ struct MatrixSource {
     [[nodiscard]] Loaded load(const MatrixCell& cell) const;
 };
 
-// Reads the profile and expands its matrix; what is wrong has been said (exit code in `code` then). The cells point into the source.
-[[nodiscard]] std::optional<std::vector<MatrixCell>> read_cells(const ProfileOptions& options, MatrixSource& source, int& code);
+// Reads the profile and expands its matrix. Nothing when there is a mistake, which has been said. The cells point into the source.
+[[nodiscard]] std::optional<std::vector<MatrixCell>> read_cells(const ProfileOptions& options, MatrixSource& source);
 
 // --cell, --only and --skip: the cells that are named, have one of the values of each axis named, and none of those to skip; --shard i/n:
 // every n-th of them. An error when a word means nothing, or no cell is left.

@@ -13,7 +13,7 @@
 namespace sandbox {
 namespace {
 
-constexpr std::size_t longest_name = 63;
+constexpr std::size_t longest_name = 57;  // 63, and room for the ".10000" of a repetition
 constexpr std::array<std::string_view, 8> built_in{"HOME", "USER", "UID", "GID", "PWD", "RUNTIME_DIR", "PROFILE_DIR", "NAME"};
 
 std::string variable_of(std::string axis) {

@@ -203,6 +203,7 @@ TEST_F(MatrixRuns, chosen_cells_alone) {
                                            {{"--only", "a=x", "--skip", "a=x"}, "no cell is left", "take all of them away"},
                                            {{"-j", "0"}, "-j '0' is no number from 1 to", ""},
                                            {{"--retry", "x"}, "--retry 'x' is no number", ""},
+                                           {{"--repeat", "10001"}, "--repeat '10001' is no number from 1 to 10000", ""},
                                            {{"--report", "xml"}, "there is no report 'xml'", "tap, junit"},
                                            {{"--report", "tap="}, "names no file", "FORMAT=FILE"},
                                            {{"--report", "tap", "--report", "md"}, "two reports cannot both go", "FORMAT=FILE"},
@@ -415,6 +416,12 @@ TEST_F(MatrixRuns, mistakes_of_the_matrix_are_told_before_anything_runs) {
     const Ended many = matrix(profile("true", cat("  a: [", hundred, "]\n  b: [", hundred, "]\n  c: [", hundred.substr(0, 38), "]\n")));
     EXPECT_EQ(many.code, 125);
     EXPECT_THAT(many.err, AllOf(HasSubstr("E0164"), HasSubstr("cells, and 10000 is the most")));
+    const Ended often = matrix(profile("true", cat("  a: [", hundred, "]\n  b: [", hundred, "]\n")), {"--repeat", "11"});
+    EXPECT_EQ(often.code, 125);
+    EXPECT_THAT(often.err, AllOf(HasSubstr("10000 cells 11 times are more than 100000 runs"), HasSubstr("--shard")));
+    const Ended nowhere = matrix(profile("true", "  a: [x]\n"), {"--report", "junit=/nowhere/report.xml"});
+    EXPECT_EQ(nowhere.code, 125);
+    EXPECT_THAT(nowhere.err, HasSubstr("--report '/nowhere/report.xml': no such file or directory"));
     const Ended missing_file = matrix(place_ / "none.yaml");
     EXPECT_EQ(missing_file.code, 125);
     EXPECT_THAT(missing_file.err, HasSubstr("no such file"));
