@@ -694,7 +694,8 @@ std::string schema_mistake(const Json& schema, const std::string& where) {
             }
         } else if (keyword == "minimum" || keyword == "maximum") {
             if (!value.is_number()) wrong = cat(where, ".", keyword, " is no number");
-        } else if (keyword == "minItems" || keyword == "maxItems" || keyword == "minLength" || keyword == "maxLength") {
+        } else if (keyword == "minItems" || keyword == "maxItems" || keyword == "minLength" || keyword == "maxLength" ||
+                   keyword == "minProperties") {
             if (!value.is_number_unsigned()) wrong = cat(where, ".", keyword, " is no count");
         } else if (keyword == "title" || keyword == "description" || keyword == "$id" || keyword == "$schema" || keyword == "$ref") {
             if (!value.is_string()) wrong = cat(where, ".", keyword, " is no text");
