@@ -119,9 +119,10 @@ TEST_F(Lifecycle, stop_reaches_all_when_asked) {
 
 TEST_F(Lifecycle, stop_reaches_the_main_process_alone_by_default) {
     REQUIRE_OR_SKIP(!busybox_tree().empty(), "busybox-static is not installed");
-    Process sandbox = start_sandbox(in_busybox(), {"/bin/sh", "-c",
-                                                   "trap 'exit 3' TERM; "
-                                                   "(trap 'echo second stopped' TERM; echo second ready; while :; do sleep 0.05; done) & wait"});
+    Process sandbox =
+        start_sandbox(in_busybox(), {"/bin/sh", "-c",
+                                     "trap 'exit 3' TERM; "
+                                     "(trap 'echo second stopped' TERM; echo second ready; while :; do sleep 0.05; done) & wait"});
     ASSERT_TRUE(sandbox.expect("second ready")) << sandbox.err();
     sandbox.signal(SIGTERM);
     const Ended ended = sandbox.wait();
