@@ -68,7 +68,7 @@ Json describe(const Plan& plan) {
     Json steps = Json::array();
     for (const Step& step : plan.steps)
         steps.push_back({{"id", step.id}, {"kind", step.action.index()}, {"sandbox", step.side == Side::sandbox}});
-    return {{"kinds", std::variant_size_v<Action>}, {"steps", steps}};
+    return {{"kinds", std::variant_size_v<AnyStep>}, {"steps", steps}};
 }
 
 // A process of its own that starts the sandbox when it hears that everything is made. Returns where to announce that.
