@@ -18,6 +18,12 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
 }
 
+std::vector<std::string_view> words_in(std::string_view text, char separator) {
+    auto parts = split(text, separator);
+    std::erase_if(parts, [](std::string_view part) { return part.empty(); });
+    return parts;
+}
+
 std::string join(std::span<const std::string> parts, std::string_view separator) {
     std::string out;
     for (const std::string& part : parts) {
@@ -165,6 +171,14 @@ std::string format_size(std::uint64_t bytes) {
         ++unit;
     }
     return cat(bytes, names[unit]);
+}
+
+std::string rounded_size(std::uint64_t bytes) {
+    constexpr const char* units[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
+    std::size_t unit = 0;
+    std::uint64_t tenths = bytes < 1024 ? bytes * 10 : bytes;
+    for (; bytes >= 1024 && unit + 1 < std::size(units); bytes /= 1024, ++unit) tenths = bytes * 10 / 1024;
+    return tenths % 10 == 0 || tenths >= 1000 ? cat(tenths / 10, units[unit]) : cat(tenths / 10, ".", tenths % 10, units[unit]);
 }
 
 std::optional<std::int64_t> parse_duration(std::string_view text, bool sign) {

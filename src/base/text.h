@@ -28,6 +28,8 @@ template <class... Parts>
 }
 
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+// The parts of it that are not empty.
+[[nodiscard]] std::vector<std::string_view> words_in(std::string_view text, char separator);
 [[nodiscard]] std::string join(std::span<const std::string> parts, std::string_view separator);
 [[nodiscard]] std::string_view trim(std::string_view text);
 [[nodiscard]] std::string lower(std::string_view text);
@@ -44,6 +46,8 @@ template <class... Parts>
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
 // The shortest exact form that parse_size reads back: 64Mi, 4096.
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
+// "12.3Mi": for a person, not exact.
+[[nodiscard]] std::string rounded_size(std::uint64_t bytes);
 // A time in nanoseconds: 30s, 1.5h, 100ms, 2min, 1d, 1h30m, or plain seconds. Never negative unless `sign` is true.
 [[nodiscard]] std::optional<std::int64_t> parse_duration(std::string_view text, bool sign = false);
 // The form that parse_duration reads back: 1h30m, 100ms.

@@ -17,11 +17,6 @@
 namespace sandbox {
 namespace {
 
-std::string environment(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
-
 // /dev/null in the place of a file hides those of the same name, as systemd.unit(5) has it.
 bool is_null_device(const std::string& path) {
     struct stat status {};
@@ -92,6 +87,11 @@ std::string path_beside(const std::string& word, const ProfileFile& from) {
 }
 
 }  // namespace
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
 
 std::string working_directory() {
     char buffer[4096];

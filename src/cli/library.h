@@ -27,6 +27,8 @@ struct ProfilePlace {
 // The folder in which a path lies, absolute.
 [[nodiscard]] std::string folder_of(const std::string& path);
 [[nodiscard]] std::string working_directory();
+// Empty when it is not set.
+[[nodiscard]] std::string environment(const char* name);
 
 // A file that was looked at on the search path.
 struct InstalledFile {

@@ -20,11 +20,6 @@ extern char** environ;
 namespace sandbox {
 namespace {
 
-std::string environment(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
-
 Result<FoundProfile> find_profile(const std::string& word, InstalledProfiles& library) {
     if (word != "-" && !is_profile_path(word)) return library.find_name(word);
     auto text = read_profile_text(word);

@@ -1,25 +1,12 @@
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 
 #include "base/text.h"
+#include "base/write.h"
 #include "cli/cli.h"
 
 namespace sandbox {
-namespace {
-
-void write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t size = write(fd, text.data(), text.size());
-        if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) return;
-        text.remove_prefix(static_cast<std::size_t>(size));
-    }
-}
-
-}  // namespace
-
 bool colour(int stream) {
     const char* none = std::getenv("NO_COLOR");
     return (!none || !*none) && isatty(stream) == 1;

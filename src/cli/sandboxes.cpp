@@ -145,14 +145,6 @@ std::string short_age(std::int64_t nanoseconds) {
     return cat(seconds / 86400, "d");
 }
 
-std::string short_size(std::uint64_t bytes) {
-    constexpr const char* units[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
-    std::size_t unit = 0;
-    std::uint64_t tenths = bytes < 1024 ? bytes * 10 : bytes;
-    for (; bytes >= 1024 && unit + 1 < std::size(units); bytes /= 1024, ++unit) tenths = bytes * 10 / 1024;
-    return tenths % 10 == 0 || tenths >= 1000 ? cat(tenths / 10, units[unit]) : cat(tenths / 10, ".", tenths % 10, units[unit]);
-}
-
 std::string in_columns(const std::vector<std::vector<std::string>>& rows) {
     std::vector<std::size_t> widths;
     for (const auto& row : rows)

@@ -46,8 +46,6 @@ struct Inside {
 
 // "3 minutes ago" in two letters: "3min", "2h", "5d".
 [[nodiscard]] std::string short_age(std::int64_t nanoseconds);
-// "12.3Mi": for a person, not exact.
-[[nodiscard]] std::string short_size(std::uint64_t bytes);
 // Rows in columns, the first row the heading.
 [[nodiscard]] std::string in_columns(const std::vector<std::vector<std::string>>& rows);
 // 2026-11-25T01:30:00Z

@@ -34,7 +34,7 @@ std::string one_decimal(double number) {
     return cat(tenths / 10, ".", tenths % 10);
 }
 
-std::string size_or_dash(const Json& bytes) { return bytes.is_null() ? "-" : short_size(bytes.get<std::uint64_t>()); }
+std::string size_or_dash(const Json& bytes) { return bytes.is_null() ? "-" : rounded_size(bytes.get<std::uint64_t>()); }
 std::string number_or_dash(const Json& number) { return number.is_null() ? "-" : std::to_string(number.get<std::uint64_t>()); }
 std::string percent_or_dash(const Json& percent) { return percent.is_null() ? "-" : one_decimal(percent.get<double>()); }
 

@@ -95,7 +95,7 @@ int verb_top(const std::string& name, bool json) {
         if (!line) continue;
         list.push_back(as_json(*line));
         rows.push_back({std::to_string(pid), std::to_string(line->inside), line->user ? std::to_string(*line->user) : "-", line->state,
-                        short_time(line->cpu_ticks), short_size(line->resident), std::to_string(line->threads), line->command});
+                        short_time(line->cpu_ticks), rounded_size(line->resident), std::to_string(line->threads), line->command});
     }
     write_out(json ? as_text(list) : in_columns(rows));
     return 0;

@@ -116,14 +116,14 @@ Status check_room(const Change& change) {
         group_number(change.group, "memory.stat", "anon").value_or(0) + group_number(change.group, "memory.stat", "shmem").value_or(0);
     const auto wanted = parse_int(change.setting.value);
     if (!wanted || used <= static_cast<std::uint64_t>(*wanted)) return {};
-    return fail(cat(change.setting.key, ": the sandbox's programs use ", short_size(used), " of memory already"),
+    return fail(cat(change.setting.key, ": the sandbox's programs use ", rounded_size(used), " of memory already"),
                 "a limit below that would kill them");
 }
 
 // The kernel holds some settings against each other: memory.limit_in_bytes may never be above memory.memsw.limit_in_bytes, a burst
 // never above its quota. Which has to go first depends on the direction: what is refused for that is tried again after the others.
 // What has been written is in `done`, in order.
-Status write_all(std::vector<Change> left, std::vector<Change>& done) {
+Status write_each(std::vector<Change> left, std::vector<Change>& done) {
     while (!left.empty()) {
         std::vector<Change> refused;
         std::optional<Error> first;
@@ -150,7 +150,7 @@ void take_back(const std::vector<Change>& done, Error& cause) {
         back.push_back(*change);
         back.back().setting.value = change->before;
     }
-    if (auto written = write_all(std::move(back), again); !written) cause.also.push_back(written.error().message);
+    if (auto written = write_each(std::move(back), again); !written) cause.also.push_back(written.error().message);
 }
 
 // For the next start, and for a restart by the supervisor, which has its plan already.
@@ -176,7 +176,7 @@ Status apply(const Found& found, const Wanted& wanted) {
         if (auto room = check_room(*change); !room) return room;
         changes.push_back(std::move(*change));
     }
-    auto status = write_all(std::move(changes), done);
+    auto status = write_each(std::move(changes), done);
     if (status) status = store(found.folder.get(), done, wanted.effective);
     if (!status) take_back(done, status.error());
     return status;

@@ -8,12 +8,6 @@
 namespace sandbox {
 namespace {
 
-std::vector<std::string_view> words(std::string_view text, char separator) {
-    auto parts = split(text, separator);
-    std::erase_if(parts, [](std::string_view part) { return part.empty(); });
-    return parts;
-}
-
 std::string controller_name(std::string_view kernel_name) { return kernel_name == "blkio" ? "io" : std::string(kernel_name); }
 
 struct Known {
@@ -26,7 +20,7 @@ std::vector<Known> parse_proc_cgroups(std::string_view text) {
     std::vector<Known> known;
     for (const std::string_view line : split(text, '\n')) {
         if (line.starts_with('#')) continue;
-        const auto fields = words(line, '\t');
+        const auto fields = words_in(line, '\t');
         if (fields.size() == 4 && fields[3] == "1") known.push_back({controller_name(fields[0]), fields[1] != "0"});
     }
     return known;
@@ -49,12 +43,12 @@ CgroupFacts arrange_cgroups(const std::vector<MountInfo>& mounts, std::string_vi
     if (unified) {
         for (const Known& controller : known)
             if (!controller.attached && is_implicit(controller.name)) facts.controllers[controller.name] = CgroupVersion::v2;
-        for (const std::string_view name : words(trim(offered), ' ')) facts.controllers[std::string(name)] = CgroupVersion::v2;
+        for (const std::string_view name : words_in(trim(offered), ' ')) facts.controllers[std::string(name)] = CgroupVersion::v2;
     }
     for (const MountInfo& mount : mounts) {
         if (mount.filesystem != "cgroup") continue;
         // Whole words: "cpu" is not "cpuacct", and "rw", "xattr" and "name=systemd" are no controllers.
-        for (const std::string_view option : words(mount.super_options, ',')) {
+        for (const std::string_view option : words_in(mount.super_options, ',')) {
             const auto controller = facts.controllers.find(controller_name(option));
             if (controller == facts.controllers.end()) continue;
             controller->second = CgroupVersion::v1;

@@ -35,7 +35,7 @@ std::optional<int> parse_mount_id(std::string_view field) {
 
 // 36 35 98:0 /root /target rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue
 // Any number of optional fields stands before the "-". A source may be empty, which leaves two blanks in a row.
-std::optional<MountInfo> parse_line(std::string_view line) {
+std::optional<MountInfo> parse_mount(std::string_view line) {
     const auto fields = split(line, ' ');
     if (fields.size() < 9) return std::nullopt;
     const auto id = parse_mount_id(fields[0]), parent = parse_mount_id(fields[1]);
@@ -58,7 +58,7 @@ std::optional<MountInfo> parse_line(std::string_view line) {
 std::vector<MountInfo> parse_mountinfo(std::string_view text) {
     std::vector<MountInfo> mounts;
     for (const std::string_view line : split(text, '\n'))
-        if (auto mount = parse_line(line)) mounts.push_back(std::move(*mount));
+        if (auto mount = parse_mount(line)) mounts.push_back(std::move(*mount));
     return mounts;
 }
 

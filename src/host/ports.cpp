@@ -41,10 +41,8 @@ bool parse_address(std::string_view text, IpAddress& to) {
 }
 
 // sl local_address remote_address st tx:rx tr:when retransmits uid timeout inode ...
-std::optional<SocketLine> parse_line(std::string_view line) {
-    std::vector<std::string_view> words;
-    for (const std::string_view word : split(line, ' '))
-        if (!word.empty()) words.push_back(word);
+std::optional<SocketLine> parse_socket(std::string_view line) {
+    const auto words = words_in(line, ' ');
     if (words.size() < 10) return std::nullopt;
     const auto colon = words[1].find(':');
     if (colon == std::string_view::npos) return std::nullopt;
@@ -70,7 +68,7 @@ std::string inode_of(const WantedPort& wanted) {
         const auto text = read_file(cat("/proc/self/net/", wanted.udp ? "udp" : "tcp", version).c_str(), many_sockets);
         if (!text) continue;
         for (const std::string_view line : split(*text, '\n'))
-            if (const auto found = parse_line(line); found && in_the_way(*found, wanted)) return std::string(found->inode);
+            if (const auto found = parse_socket(line); found && in_the_way(*found, wanted)) return std::string(found->inode);
     }
     return {};
 }

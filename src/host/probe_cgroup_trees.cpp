@@ -16,11 +16,9 @@
 namespace sandbox {
 namespace {
 
-std::vector<std::string> words(std::string_view text, char separator) {
-    std::vector<std::string> out;
-    for (const std::string_view word : split(trim(text), separator))
-        if (!word.empty()) out.emplace_back(word);
-    return out;
+std::vector<std::string> names_in(std::string_view text, char separator) {
+    const auto names = words_in(trim(text), separator);
+    return {names.begin(), names.end()};
 }
 
 bool is_mounted(const std::string& path, long magic) {
@@ -30,7 +28,7 @@ bool is_mounted(const std::string& path, long magic) {
 
 // Where every distribution puts it; elsewhere it has to be looked for among all mounts.
 std::string find_v1(const std::string& controllers) {
-    std::vector<std::string> names = words(controllers, ',');
+    std::vector<std::string> names = names_in(controllers, ',');
     names.insert(names.begin(), controllers);
     for (const std::string& name : names)
         if (std::string path = cat("/sys/fs/cgroup/", name); is_mounted(path, CGROUP_SUPER_MAGIC)) return path;
@@ -89,7 +87,7 @@ void add_v1(HostFacts& facts, const std::string& controllers, bool with_files) {
     group.version = CgroupVersion::v1;
     group.mount = find_v1(controllers);
     if (group.mount.empty()) return;
-    for (std::string& name : words(controllers, ',')) group.controllers.push_back(name == "blkio" ? "io" : std::move(name));
+    for (std::string& name : names_in(controllers, ',')) group.controllers.push_back(name == "blkio" ? "io" : std::move(name));
     group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
     if (with_files) look_at_files(group);
     facts.cgroups.push_back(std::move(group));
@@ -99,7 +97,7 @@ void add_v1(HostFacts& facts, const std::string& controllers, bool with_files) {
 std::vector<std::string> controllers_for(const HostFacts& facts, const std::string& mount) {
     const std::string own = cat(mount, "/user.slice/user-", facts.uid, ".slice/user@", facts.uid, ".service");
     const bool user = facts.uid != 0 && ::access(own.c_str(), F_OK) == 0;
-    return words(line_of(cat(user ? own : mount, "/cgroup.controllers")), ' ');
+    return names_in(line_of(cat(user ? own : mount, "/cgroup.controllers")), ' ');
 }
 
 // A unit's main process has the unit's group to itself, and systemd says on the group that it is given away
@@ -126,8 +124,8 @@ void add_v2(HostFacts& facts, std::string_view path, bool with_files) {
     if (group.mount.empty()) return;
     group.own = find_own(group.mount, path);
     const std::string& top = group.own.empty() ? group.mount : group.own;
-    group.controllers = group.own.empty() ? controllers_for(facts, top) : words(line_of(cat(top, "/cgroup.controllers")), ' ');
-    group.enabled = words(line_of(cat(top, "/cgroup.subtree_control")), ' ');
+    group.controllers = group.own.empty() ? controllers_for(facts, top) : names_in(line_of(cat(top, "/cgroup.controllers")), ' ');
+    group.enabled = names_in(line_of(cat(top, "/cgroup.subtree_control")), ' ');
     group.writable = ::faccessat(AT_FDCWD, group.mount.c_str(), W_OK, AT_EACCESS) == 0;
     // Only the true root has no type (cgroups(7)), and only it may have processes beside groups with controllers.
     group.crowded = ::access(cat(group.mount, "/cgroup.type").c_str(), F_OK) == 0 && !line_of(cat(group.mount, "/cgroup.procs")).empty();

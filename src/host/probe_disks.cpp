@@ -52,7 +52,7 @@ std::optional<Number> disk_of_mount(const std::string& path) {
 
 DiskFact find_disk(const std::string& path) {
     struct stat about {};
-    if (::stat(path.c_str(), &about) != 0) return {0, 0, cat("cannot be looked at: ", lower(strerrordesc_np(errno)))};
+    if (::stat(path.c_str(), &about) != 0) return {0, 0, cat("cannot be looked at: ", errno_text(errno))};
     const bool device = S_ISBLK(about.st_mode);
     std::optional<Number> found =
         device ? Number{major(about.st_rdev), minor(about.st_rdev)} : Number{major(about.st_dev), minor(about.st_dev)};

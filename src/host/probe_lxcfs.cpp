@@ -10,7 +10,7 @@ namespace {
 constexpr long fuse_magic = 0x65735546;  // FUSE_SUPER_MAGIC
 
 // What lxcfs(1) has for every reader by the limits of that reader's groups; older ones lack some. Its slabinfo is for root alone.
-constexpr const char* files[] = {"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
+constexpr const char* shown_files[] = {"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
                                  "proc/stat",    "proc/swaps",     "proc/uptime",  "sys/devices/system/cpu/online"};
 
 }  // namespace
@@ -21,7 +21,7 @@ void probe_lxcfs(HostFacts& facts) {
         struct statfs about {};
         if (::statfs(place, &about) != 0 || about.f_type != fuse_magic) continue;
         facts.lxcfs = place;
-        for (const char* file : files)
+        for (const char* file : shown_files)
             if (::access(cat(place, "/", file).c_str(), F_OK) == 0) facts.lxcfs_files.emplace_back(file);
         return;
     }

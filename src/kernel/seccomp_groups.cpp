@@ -10,7 +10,7 @@ struct Group {
     std::string_view members;
 };
 
-constexpr std::string_view known = "@known";
+constexpr std::string_view known_calls = "@known";
 
 constexpr auto groups = std::to_array<Group>({
     {"@aio",
@@ -105,7 +105,7 @@ void collect(std::string_view name, std::vector<Call>& out) {
         out.push_back(call);
     } else if (const Group* group = search_group(name); group != nullptr) {
         each_word(group->members, [&out](std::string_view member) { collect(member, out); });
-    } else if (name == known) {
+    } else if (name == known_calls) {
         for (std::size_t i = 0; i < call_table.size(); ++i) out.push_back(static_cast<Call>(i));
     }
 }
@@ -119,7 +119,7 @@ std::vector<Call> find_calls(std::string_view name) {
 }
 
 std::vector<std::string_view> group_names() {
-    std::vector<std::string_view> out{known};
+    std::vector<std::string_view> out{known_calls};
     for (const Group& group : groups) out.push_back(group.name);
     return out;
 }

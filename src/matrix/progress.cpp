@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 
 #include "base/text.h"
+#include "base/write.h"
 #include "matrix/report_text.h"
 
 namespace sandbox {
@@ -17,15 +17,6 @@ namespace {
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t least_pause = second / 10;
 constexpr std::string_view red = "\x1b[31m", yellow = "\x1b[33m", green = "\x1b[32m", plain = "\x1b[0m";
-
-void write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t size = write(fd, text.data(), text.size());
-        if (size < 0 && errno == EINTR) continue;
-        if (size <= 0) return;
-        text.remove_prefix(static_cast<std::size_t>(size));
-    }
-}
 
 struct Range {
     char32_t first, last;

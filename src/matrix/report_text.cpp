@@ -106,14 +106,6 @@ std::string with_thousandths(double seconds) {
     return cat(thousandths / 1000, ".", padded(thousandths % 1000, 3));
 }
 
-std::string rounded_size(std::uint64_t bytes) {
-    constexpr const char* units[] = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
-    std::size_t unit = 0;
-    std::uint64_t tenths = bytes < 1024 ? bytes * 10 : bytes;
-    for (; bytes >= 1024 && unit + 1 < std::size(units); bytes /= 1024, ++unit) tenths = bytes * 10 / 1024;
-    return tenths % 10 == 0 || tenths >= 1000 ? cat(tenths / 10, units[unit]) : cat(tenths / 10, ".", tenths % 10, units[unit]);
-}
-
 std::string iso_time(std::int64_t nanoseconds) {
     const std::time_t seconds = nanoseconds / 1'000'000'000;
     tm time{};

@@ -14,8 +14,6 @@ namespace sandbox {
 [[nodiscard]] std::string in_seconds(double seconds);
 // "0.812"
 [[nodiscard]] std::string with_thousandths(double seconds);
-// "12Mi"
-[[nodiscard]] std::string rounded_size(std::uint64_t bytes);
 // "2026-11-28T07:10:00", in UTC.
 [[nodiscard]] std::string iso_time(std::int64_t nanoseconds);
 // Lines as a cell wrote them, made well-formed: sequences of a terminal removed, other control characters and what is not UTF-8

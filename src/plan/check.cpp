@@ -3,7 +3,6 @@
 #include <linux/capability.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include <algorithm>
 #include <optional>
@@ -42,17 +41,12 @@ std::string_view kind_name(PathKind kind) {
     return "a socket";
 }
 
-std::string reason(int error) {
-    const char* words = strerrordesc_np(error);
-    return words ? lower(words) : "cannot be looked at";
-}
-
 bool want_directory(Check& c, const Text& path, const std::string& key, bool may_be_missing = false) {
     const PathFact* fact = c.path(*path);
     if (!fact || fact->kind == PathKind::directory) return fact != nullptr;
     if (fact->kind == PathKind::absent) {
         if (may_be_missing && fact->error == ENOENT) return false;
-        c.error("E0501", path.at, key, cat(quote(*path), ": ", reason(fact->error)),
+        c.error("E0501", path.at, key, cat(quote(*path), ": ", errno_text(fact->error)),
                 fact->error == ENOENT ? "make the directory, or correct the path" : "correct the path");
     } else {
         c.error("E0502", path.at, key, cat(quote(*path), " is ", kind_name(fact->kind), ", not a directory"), "name a directory");
@@ -177,7 +171,7 @@ void check_overlays(Check& c) {
 void want_input(Check& c, const Text& path, const std::string& key, const char* cure = "correct the path") {
     const PathFact* fact = path->empty() ? nullptr : c.path(*path);
     if (!fact) return;
-    if (fact->kind == PathKind::absent) c.error("E0501", path.at, key, cat(quote(*path), ": ", reason(fact->error)), cure);
+    if (fact->kind == PathKind::absent) c.error("E0501", path.at, key, cat(quote(*path), ": ", errno_text(fact->error)), cure);
     if (fact->kind == PathKind::directory) c.error("E0502", path.at, key, cat(quote(*path), " is a directory, not a file"), "name a file");
 }
 
@@ -193,14 +187,14 @@ void check_sources(Check& c) {
         if (*m.type != MountType::bind || m.optional) continue;
         const PathFact* fact = c.path(*m.source);
         if (fact && fact->kind == PathKind::absent)
-            c.error("E0501", m.source.at, cat("mounts[", i, "].source"), cat(quote(*m.source), ": ", reason(fact->error)),
+            c.error("E0501", m.source.at, cat("mounts[", i, "].source"), cat(quote(*m.source), ": ", errno_text(fact->error)),
                     "make it, correct it, or say optional: true");
     }
     for (const File& f : c.profile.files) {
         const PathFact* fact = f.source ? c.path(**f.source) : nullptr;
         if (fact && fact->kind != PathKind::file)
             c.error("E0501", f.source->at, cat("files.", *f.path, ".source"),
-                    fact->kind == PathKind::absent ? cat(quote(**f.source), ": ", reason(fact->error))
+                    fact->kind == PathKind::absent ? cat(quote(**f.source), ": ", errno_text(fact->error))
                                                    : cat(quote(**f.source), " is ", kind_name(fact->kind), ", not a file"),
                     fact->kind == PathKind::directory ? "a directory of the host is shown with 'mounts'" : "correct the path");
     }
@@ -258,7 +252,7 @@ void check_devices(Check& c) {
         if (!fact) continue;
         if (fact->kind == PathKind::absent) {
             if (!d.optional)
-                c.error("E0501", d.path.at, cat(key, ".path"), cat(quote(*d.path), ": ", reason(fact->error)),
+                c.error("E0501", d.path.at, cat(key, ".path"), cat(quote(*d.path), ": ", errno_text(fact->error)),
                         "load its driver, or say optional: true");
         } else if (fact->kind != PathKind::character && fact->kind != PathKind::block) {
             c.error("E0511", d.path.at, cat(key, ".path"), cat(quote(*d.path), " is ", kind_name(fact->kind), ", not a device"),

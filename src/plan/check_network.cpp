@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "plan/network.h"
 
 namespace sandbox {
 namespace {
 
-struct Check {
+struct NetworkCheck {
     const Profile& profile;
     const HostFacts& facts;
     Diagnostics& out;
@@ -27,12 +26,7 @@ struct Check {
     [[nodiscard]] bool is_own_name(const std::string& name) const { return name == *profile.name; }
 };
 
-std::string reason(int error) {
-    const char* words = strerrordesc_np(error);
-    return words ? lower(words) : "cannot be had";
-}
-
-void check_rights(Check& c) {
+void check_rights(NetworkCheck& c) {
     if (!makes_link(c.profile) || !c.facts.network_known || c.facts.net_admin) return;
     c.error("E0560", c.network().mode.at, "network.mode", "making network links needs CAP_NET_ADMIN, which the caller does not have here",
             "run as root; without root there are mode none, host, and path with a namespace that is prepared");
@@ -44,7 +38,7 @@ std::string option_of(std::string kind) {
     return cat("CONFIG_", kind);
 }
 
-void check_kinds(Check& c) {
+void check_kinds(NetworkCheck& c) {
     const NetworkMode mode = *c.network().mode;
     std::vector<std::string> needed, missing, options;
     if (mode == NetworkMode::bridge) needed = {"veth", "bridge"};
@@ -69,15 +63,16 @@ bool needs_filter(const Profile& p) {
     return *p.network.mode == NetworkMode::bridge && (*p.network.bridge.nat || is_confined(p) || sends_on(p));
 }
 
-void check_filter(Check& c) {
+void check_filter(NetworkCheck& c) {
     if (!needs_filter(c.profile) || !c.facts.network_known || c.facts.nftables || !c.facts.net_admin) return;
-    c.error("E0568", c.network().mode.at, "network.mode", cat("this kernel's nftables cannot be used: ", reason(c.facts.nftables_error)),
+    c.error("E0568", c.network().mode.at, "network.mode",
+            cat("this kernel's nftables cannot be used: ", errno_text(c.facts.nftables_error)),
             "load it (modprobe nf_tables); without it a bridge can have nat: false, no egress rules, and ports on loopback alone");
 }
 
 // ---- bridge and subnets
 
-void check_bridge(Check& c) {
+void check_bridge(NetworkCheck& c) {
     const Bridge& bridge = c.network().bridge;
     const InterfaceFact* link = c.link(*bridge.name);
     if (!link) {
@@ -97,10 +92,10 @@ void check_bridge(Check& c) {
 }
 
 // A gateway that is not given is the bridge itself.
-bool is_gateway(const Check& c) { return *c.network().interface.gateway_mode == GatewayMode::automatic; }
+bool is_gateway(const NetworkCheck& c) { return *c.network().interface.gateway_mode == GatewayMode::automatic; }
 
 // The host's end of a sandbox's pair: what is there is the bridge's.
-bool is_ours(const Check& c, const std::string& link) {
+bool is_ours(const NetworkCheck& c, const std::string& link) {
     const InterfaceFact* fact = c.link(link);
     return fact && fact->kind == "veth" && fact->alias.starts_with("sandbox ");
 }
@@ -109,7 +104,7 @@ bool is_ours(const Check& c, const std::string& link) {
 bool is_default(const IpNetwork& network) { return network.prefix <= 1; }
 
 // Networks of the host on other links, and of sandboxes on other bridges.
-void check_overlap(Check& c, const IpNetwork& subnet, Position at, const std::string& key) {
+void check_overlap(NetworkCheck& c, const IpNetwork& subnet, Position at, const std::string& key) {
     const std::string& bridge = *c.network().bridge.name;
     const auto refuse = [&](const IpNetwork& other, const std::string& whose) {
         c.error("E0563", at, key, cat(to_text(subnet), " overlaps ", to_text(masked(other)), whose),
@@ -126,7 +121,7 @@ void check_overlap(Check& c, const IpNetwork& subnet, Position at, const std::st
 }
 
 // A bridge that is there already is used as it is: it has to be in the subnet, and on one that sandboxes made all have one idea of it.
-void check_agreement(Check& c, const IpNetwork& subnet, Position at, const std::string& key) {
+void check_agreement(NetworkCheck& c, const IpNetwork& subnet, Position at, const std::string& key) {
     const InterfaceFact* link = c.link(*c.network().bridge.name);
     if (!link || link->kind != "bridge") return;
     const bool v4 = subnet.address.is_v4(), ours = link->alias.starts_with("sandbox ");
@@ -153,13 +148,13 @@ void check_agreement(Check& c, const IpNetwork& subnet, Position at, const std::
                     "), or say interface: {gateway: ADDRESS}, or null for none"));
 }
 
-void check_subnet(Check& c, const IpNetwork& subnet, Position at, const char* key) {
+void check_subnet(NetworkCheck& c, const IpNetwork& subnet, Position at, const char* key) {
     const std::size_t before = c.out.size();
     check_overlap(c, subnet, at, key);
     if (c.out.size() == before) check_agreement(c, subnet, at, key);
 }
 
-void check_subnets(Check& c) {
+void check_subnets(NetworkCheck& c) {
     const Bridge& bridge = c.network().bridge;
     check_subnet(c, *bridge.subnet, bridge.subnet.at, "network.bridge.subnet");
     if (!bridge.subnet6) return;
@@ -173,12 +168,12 @@ void check_subnets(Check& c) {
 // ---- addresses and ports
 
 // On one bridge, or each with a machine's place in the networks outside.
-bool shares_network(const Check& c, const SandboxFact& other) {
+bool shares_network(const NetworkCheck& c, const SandboxFact& other) {
     if (*c.network().mode == NetworkMode::bridge) return other.bridge == *c.network().bridge.name;
     return other.network == "macvlan" || other.network == "ipvlan";
 }
 
-void check_address(Check& c, IpFamily family, const char* key) {
+void check_address(NetworkCheck& c, IpFamily family, const char* key) {
     const AddressWish wish = wish_for(c.profile, family);
     if (wish.mode != AddressMode::fixed) return;
     const Interface& i = c.network().interface;
@@ -200,7 +195,7 @@ bool is_same_place(const WantedPort& a, const BusyPort& b) {
            (a.address == b.address || a.address.is_any() || b.address.is_any());
 }
 
-std::string holder_of(const Check& c, const BusyPort& busy) {
+std::string holder_of(const NetworkCheck& c, const BusyPort& busy) {
     for (const SandboxFact& other : c.facts.sandboxes)
         if (other.running && !c.is_own_name(other.name) &&
             std::ranges::any_of(other.ports, [&busy](const WantedPort& p) { return is_same_place(p, busy); }))
@@ -228,7 +223,7 @@ std::string_view free_loopback(const Port& port, const std::vector<const BusyPor
 }
 
 // One for each key, whatever is the matter with how many sockets of it.
-void refuse_port(Check& c, const Port& port, const std::string& key, const std::vector<const BusyPort*>& busy) {
+void refuse_port(NetworkCheck& c, const Port& port, const std::string& key, const std::vector<const BusyPort*>& busy) {
     const BusyPort& first = *busy.front();
     const std::string more = busy.size() == 1 ? "" : cat(" (and ", busy.size() == 2 ? shown(*busy[1]) : cat(busy.size() - 1, " more"), ")");
     const auto refuse = [&](const std::string& why, std::string hint) {
@@ -244,10 +239,10 @@ void refuse_port(Check& c, const Port& port, const std::string& key, const std::
     else if (first.error == EACCES)
         refuse(": ports below 1024 need CAP_NET_BIND_SERVICE", "choose a port from 1024 on");
     else
-        refuse(cat(": ", reason(first.error)), "");
+        refuse(cat(": ", errno_text(first.error)), "");
 }
 
-void check_ports(Check& c) {
+void check_ports(NetworkCheck& c) {
     const std::vector<Port>& ports = c.network().ports;
     for (std::size_t i = 0; i < ports.size(); ++i) {
         std::vector<const BusyPort*> busy;
@@ -257,14 +252,14 @@ void check_ports(Check& c) {
     }
 }
 
-bool is_of_bridge(const Check& c, const IpAddress& router) {
+bool is_of_bridge(const NetworkCheck& c, const IpAddress& router) {
     const Bridge& bridge = c.network().bridge;
     const auto is = [&](const IpNetwork& subnet) { return router == bridge_address(subnet, c.profile, c.facts); };
     return is(*bridge.subnet) || (bridge.subnet6 && is(**bridge.subnet6));
 }
 
 // What is confined goes to the host and nowhere else: nothing but the host is on its link.
-void check_routers(Check& c) {
+void check_routers(NetworkCheck& c) {
     const Interface& i = c.network().interface;
     if (!is_confined(c.profile)) return;
     const auto refuse = [&c](Position at, const std::string& key, const char* what, const std::string& hint) {
@@ -285,7 +280,7 @@ void check_routers(Check& c) {
 
 // ---- macvlan, ipvlan; container
 
-void check_parent(Check& c) {
+void check_parent(NetworkCheck& c) {
     const Text& parent = c.network().parent;
     const InterfaceFact* link = c.link(*parent);
     if (!link) {
@@ -301,7 +296,7 @@ void check_parent(Check& c) {
                 cat("switch it on: ip link set ", *parent, " up"));
 }
 
-void check_owner(Check& c) {
+void check_owner(NetworkCheck& c) {
     const Text& of = c.network().of;
     const SandboxFact* other = find_sandbox_fact(c.facts, *of);
     if (!other) {
@@ -319,7 +314,7 @@ void check_owner(Check& c) {
 }
 
 // In the host's network its stub is there too, and without a network there is nobody to ask.
-void check_names(Check& c) {
+void check_names(NetworkCheck& c) {
     const NetworkMode mode = *c.network().mode;
     const Dns& dns = c.network().dns;
     const ResolverFact& host = c.facts.resolver;
@@ -334,7 +329,7 @@ void check_names(Check& c) {
 }  // namespace
 
 void check_network_on_host(const Profile& profile, const HostFacts& facts, Diagnostics& out) {
-    Check c{profile, facts, out};
+    NetworkCheck c{profile, facts, out};
     const NetworkMode mode = *profile.network.mode;
     check_rights(c);
     check_kinds(c);

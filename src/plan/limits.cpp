@@ -143,9 +143,9 @@ bool Dialect::usable(const std::string& controller, const std::string& key, Posi
     return true;
 }
 
-namespace {
+std::string size_in_words(std::uint64_t bytes) { return bytes == no_limit ? "infinity" : format_size(bytes); }
 
-std::string show(std::uint64_t value) { return value == no_limit ? "infinity" : format_size(value); }
+namespace {
 
 void translate_memory(Dialect& d, const MemoryLimits& m, bool own) {
     const auto wish = [&d](const std::string& key, Position at) { return d.usable("memory", cat("memory.", key), at); };
@@ -237,7 +237,7 @@ void translate_hugetlb(Dialect& d, const Resources& r) {
         if (!d.usable("hugetlb", key, limit.at)) return;
         const std::string value = *limit == no_limit ? (v1 ? "-1" : "max") : std::to_string(*limit);
         d.set("hugetlb", cat("hugetlb.", size, v1 ? ".limit_in_bytes" : ".max"), value, key, limit.at,
-              cat("allow ", show(*limit), " in huge pages of ", size));
+              cat("allow ", size_in_words(*limit), " in huge pages of ", size));
     }
 }
 

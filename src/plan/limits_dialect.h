@@ -25,6 +25,9 @@ class Dialect {
     std::string prefix_;
 };
 
+// "64Mi", "infinity".
+[[nodiscard]] std::string size_in_words(std::uint64_t bytes);
+
 // `own`: of the sandbox itself, which has defaults; a parent has none.
 void memory_v1(Dialect& d, const MemoryLimits& memory, bool own);
 void memory_v2(Dialect& d, const MemoryLimits& memory, bool own);

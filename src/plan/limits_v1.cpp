@@ -6,8 +6,7 @@
 namespace sandbox {
 namespace {
 
-std::string bytes(std::uint64_t value) { return value == no_limit ? "-1" : std::to_string(value); }
-std::string show(std::uint64_t value) { return value == no_limit ? "infinity" : format_size(value); }
+std::string bytes_v1(std::uint64_t value) { return value == no_limit ? "-1" : std::to_string(value); }
 
 // v1 limits the sum of memory and swap, and knows that sum only together with a limit of memory.
 void swap_v1(Dialect& d, const MemoryLimits& m, bool own) {
@@ -15,8 +14,8 @@ void swap_v1(Dialect& d, const MemoryLimits& m, bool own) {
     if (!own && !asked) return;
     if (*m.swap == no_limit) return;
     if (limited && !d.lacks("memory", "memory.memsw.limit_in_bytes"))
-        return d.set("memory", "memory.memsw.limit_in_bytes", bytes(**m.max + *m.swap), "memory.swap", m.swap.at,
-                     cat("limit memory and swap together to ", show(**m.max + *m.swap)));
+        return d.set("memory", "memory.memsw.limit_in_bytes", bytes_v1(**m.max + *m.swap), "memory.swap", m.swap.at,
+                     cat("limit memory and swap together to ", size_in_words(**m.max + *m.swap)));
     if (*m.swap != 0)
         return d.refuse("memory", "memory.swap", m.swap.at,
                         limited ? "this kernel does not count swap (memory.memsw.limit_in_bytes is missing)"
@@ -30,14 +29,15 @@ void swap_v1(Dialect& d, const MemoryLimits& m, bool own) {
 
 void memory_v1(Dialect& d, const MemoryLimits& m, bool own) {
     if (m.max) {
-        d.set("memory", "memory.limit_in_bytes", bytes(**m.max), "memory.max", m.max->at, cat("limit memory to ", show(**m.max)));
+        d.set("memory", "memory.limit_in_bytes", bytes_v1(**m.max), "memory.max", m.max->at,
+              cat("limit memory to ", size_in_words(**m.max)));
     }
     if (m.high)
         d.refuse("memory", "memory.high", m.high->at, "cgroup v1 has no limit that slows processes down (memory.high)",
                  "use memory.max, or memory.low for what is reclaimed first");
     if (m.low)
-        d.set("memory", "memory.soft_limit_in_bytes", bytes(**m.low), "memory.low", m.low->at,
-              cat("reclaim its memory down to ", show(**m.low), " last (soft limit)"));
+        d.set("memory", "memory.soft_limit_in_bytes", bytes_v1(**m.low), "memory.low", m.low->at,
+              cat("reclaim its memory down to ", size_in_words(**m.low), " last (soft limit)"));
     if (m.swappiness)
         d.set("memory", "memory.swappiness", std::to_string(**m.swappiness), "memory.swappiness", m.swappiness->at,
               cat("swap its memory with a willingness of ", **m.swappiness));
@@ -62,7 +62,7 @@ void io_device_v1(Dialect& d, const IoDevice& device, const std::string& number,
         if (!rate) return;
         const std::string value = **rate == no_limit ? "0" : std::to_string(**rate);
         d.set("io", cat("blkio.throttle.", file, "_device"), cat(number, " ", value), cat(key, ".", name), rate->at,
-              cat("hold ", number, " (", *device.path, ") to ", name, " ", show(**rate)));
+              cat("hold ", number, " (", *device.path, ") to ", name, " ", size_in_words(**rate)));
     };
     limit(device.read_bps, "read_bps", "read_bps");
     limit(device.write_bps, "write_bps", "write_bps");

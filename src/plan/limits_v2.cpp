@@ -6,22 +6,21 @@
 namespace sandbox {
 namespace {
 
-std::string bytes(std::uint64_t value) { return value == no_limit ? "max" : std::to_string(value); }
-std::string show(std::uint64_t value) { return value == no_limit ? "infinity" : format_size(value); }
+std::string bytes_v2(std::uint64_t value) { return value == no_limit ? "max" : std::to_string(value); }
 
 }  // namespace
 
 void memory_v2(Dialect& d, const MemoryLimits& m, bool own) {
     const auto limit = [&](const std::optional<At<std::uint64_t>>& value, const char* name, std::string text) {
-        if (value) d.set("memory", cat("memory.", name), bytes(**value), cat("memory.", name), value->at, std::move(text));
+        if (value) d.set("memory", cat("memory.", name), bytes_v2(**value), cat("memory.", name), value->at, std::move(text));
     };
-    limit(m.max, "max", m.max ? cat("limit memory to ", show(**m.max)) : "");
-    limit(m.high, "high", m.high ? cat("slow it down above ", show(**m.high), " of memory") : "");
-    limit(m.low, "low", m.low ? cat("reclaim its memory below ", show(**m.low), " last") : "");
+    limit(m.max, "max", m.max ? cat("limit memory to ", size_in_words(**m.max)) : "");
+    limit(m.high, "high", m.high ? cat("slow it down above ", size_in_words(**m.high), " of memory") : "");
+    limit(m.low, "low", m.low ? cat("reclaim its memory below ", size_in_words(**m.low), " last") : "");
     const bool asked = m.swap.at.known();
     // A kernel without swap has no file for it, and nothing to limit.
     if ((own || asked) && *m.swap != no_limit && !(d.lacks("memory", "memory.swap.max") && *m.swap == 0))
-        d.set("memory", "memory.swap.max", bytes(*m.swap), "memory.swap", m.swap.at, cat("limit swap to ", show(*m.swap)));
+        d.set("memory", "memory.swap.max", bytes_v2(*m.swap), "memory.swap", m.swap.at, cat("limit swap to ", size_in_words(*m.swap)));
     if (m.swappiness)
         d.refuse("memory", "memory.swappiness", m.swappiness->at, "cgroup v2 has no swappiness of a group",
                  "use memory.swap: 0 to switch swap off, or leave it out");
@@ -47,7 +46,7 @@ void io_device_v2(Dialect& d, const IoDevice& device, const std::string& number,
     Position first{};
     const auto limit = [&](const std::optional<At<std::uint64_t>>& rate, const char* word) {
         if (!rate) return;
-        value += cat(" ", word, "=", bytes(**rate));
+        value += cat(" ", word, "=", bytes_v2(**rate));
         if (!first.known()) first = rate->at;
     };
     limit(device.read_bps, "rbps");

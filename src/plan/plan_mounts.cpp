@@ -11,7 +11,7 @@
 namespace sandbox {
 namespace {
 
-constexpr std::uint64_t plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+constexpr std::uint64_t harmless = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 // A mount that is still to be planned; they are sorted by target so that parents come first.
 struct Pending {
@@ -121,14 +121,14 @@ void plan_overlay_mount(Context& c, const Mount& m) {
 
 // On a hybrid host each v1 controller is a file system of its own, below a tmpfs, as on the host.
 void plan_cgroup(Context& c, const Mount& m) {
-    const std::uint64_t attributes = plain | (*m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0);
+    const std::uint64_t attributes = harmless | (*m.mode == AccessMode::ro ? MOUNT_ATTR_RDONLY : 0);
     const bool foreign = !is_private(c.profile.namespaces.cgroup);
     const bool unified = c.facts.cgroup_layout == "v2";
     if (unified) {
         mount_kernel(c, *m.target, "cgroup2", {}, attributes, foreign, m.at, m.optional);
         return;
     }
-    const Slot folder = mount_kernel(c, *m.target, "tmpfs", {{"mode", "0755"}}, plain, false, m.at, m.optional);
+    const Slot folder = mount_kernel(c, *m.target, "tmpfs", {{"mode", "0755"}}, harmless, false, m.at, m.optional);
     if (*m.mode == AccessMode::ro) c.sealed.push_back({folder, *m.target, m.at, m.optional});
     for (const auto& [controller, version] : c.facts.controllers)
         if (version == CgroupVersion::v1)
@@ -157,17 +157,17 @@ void plan_user_mount(Context& c, const Mount& m) {
         case MountType::overlay: return plan_overlay_mount(c, m);
         case MountType::cgroup: return plan_cgroup(c, m);
         case MountType::proc:
-            mount_kernel(c, *m.target, "proc", proc_options(c.profile), plain | readonly, !is_private(c.profile.namespaces.pid), m.at,
+            mount_kernel(c, *m.target, "proc", proc_options(c.profile), harmless | readonly, !is_private(c.profile.namespaces.pid), m.at,
                          m.optional);
             return;
         case MountType::sysfs:
-            mount_kernel(c, *m.target, "sysfs", {}, plain | readonly, !makes_network(c.profile), m.at, m.optional);
+            mount_kernel(c, *m.target, "sysfs", {}, harmless | readonly, !makes_network(c.profile), m.at, m.optional);
             return;
         case MountType::mqueue:
-            mount_kernel(c, *m.target, "mqueue", {}, plain | readonly, !is_private(c.profile.namespaces.ipc), m.at, m.optional);
+            mount_kernel(c, *m.target, "mqueue", {}, harmless | readonly, !is_private(c.profile.namespaces.ipc), m.at, m.optional);
             return;
         case MountType::devpts:
-            mount_kernel(c, *m.target, "devpts", devpts_options(c), (plain & ~std::uint64_t(MOUNT_ATTR_NODEV)) | readonly, false, m.at,
+            mount_kernel(c, *m.target, "devpts", devpts_options(c), (harmless & ~std::uint64_t(MOUNT_ATTR_NODEV)) | readonly, false, m.at,
                          m.optional);
     }
 }
@@ -177,13 +177,13 @@ void plan_user_mount(Context& c, const Mount& m) {
 void plan_proc(Context& c) {
     const Profile& p = c.profile;
     if (*p.proc.mode == ProcMode::fresh) {
-        mount_kernel(c, "/proc", "proc", proc_options(p), plain, !is_private(p.namespaces.pid), p.proc.mode.at);
+        mount_kernel(c, "/proc", "proc", proc_options(p), harmless, !is_private(p.namespaces.pid), p.proc.mode.at);
         return;
     }
     if (*p.proc.mode == ProcMode::none) return;
     plan_target(c, "/proc", true, p.proc.mode.at);
     const Slot slot =
-        plan_host_tree(c, "/proc", "/proc", true, IdmapMode::none, false, {plain, 0, MS_PRIVATE, true}, p.proc.mode.at, false);
+        plan_host_tree(c, "/proc", "/proc", true, IdmapMode::none, false, {harmless, 0, MS_PRIVATE, true}, p.proc.mode.at, false);
     attach(c, "/proc", slot, "mount the host's /proc", p.proc.mode.at, false, true);
     c.tree.mount("/proc", Ground::kernel);
     c.proc = slot;
@@ -193,12 +193,12 @@ void plan_proc(Context& c) {
 // host's is not covered in part. The host's own, read-only, tells no more than the host's network does.
 void plan_sys(Context& c) {
     if (c.parent_mounts() || (makes_network(c.profile) && c.facts.sysfs_mountable)) {
-        mount_kernel(c, "/sys", "sysfs", {}, plain | MOUNT_ATTR_RDONLY, !makes_network(c.profile), {});
+        mount_kernel(c, "/sys", "sysfs", {}, harmless | MOUNT_ATTR_RDONLY, !makes_network(c.profile), {});
         return;
     }
     plan_target(c, "/sys", true, {});
     const Slot slot =
-        plan_host_tree(c, "/sys", "/sys", true, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, true}, {}, false);
+        plan_host_tree(c, "/sys", "/sys", true, IdmapMode::none, false, {harmless | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, true}, {}, false);
     attach(c, "/sys", slot, "mount the host's /sys, read-only", {}, false, true);
     c.tree.mount("/sys", Ground::kernel);
     c.plan.notes.push_back("/sys: the host's, because a fresh one cannot be mounted here without root");
@@ -209,7 +209,7 @@ void plan_view_file(Context& c, const std::string& file) {
     const Position at = c.profile.proc.view.at;
     const std::string source = cat(c.facts.lxcfs, "/", file), target = cat("/", file);
     const Slot slot =
-        plan_host_tree(c, source, target, false, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
+        plan_host_tree(c, source, target, false, IdmapMode::none, false, {harmless | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
     attach(c, target, slot, cat("show ", target, " by the sandbox's limits: mount ", source, " on it, read-only"), at, false, true);
 }
 
@@ -327,12 +327,12 @@ void plan_dev_parts(Context& c, std::vector<Pending>& pending) {
     constexpr std::uint64_t no_device_exec = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     pending.push_back({"/dev/pts", [&c] { mount_kernel(c, "/dev/pts", "devpts", devpts_options(c), no_device_exec, false, {}); }});
     pending.push_back({"/dev/shm", [&c, &p] {
-                           mount_kernel(c, "/dev/shm", "tmpfs", {{"mode", "1777"}, {"size", std::to_string(*p.dev.shm_size)}}, plain, false,
-                                        p.dev.shm_size.at);
+                           mount_kernel(c, "/dev/shm", "tmpfs", {{"mode", "1777"}, {"size", std::to_string(*p.dev.shm_size)}}, harmless,
+                                        false, p.dev.shm_size.at);
                        }});
     // A kernel without POSIX message queues is an ordinary host.
     pending.push_back(
-        {"/dev/mqueue", [&c, &p] { mount_kernel(c, "/dev/mqueue", "mqueue", {}, plain, !is_private(p.namespaces.ipc), {}, true); }});
+        {"/dev/mqueue", [&c, &p] { mount_kernel(c, "/dev/mqueue", "mqueue", {}, harmless, !is_private(p.namespaces.ipc), {}, true); }});
 }
 
 void plan_device(Context& c, const Device& d) {
@@ -361,7 +361,7 @@ void plan_name(Context& c, const std::string& name) {
     const std::string source = cat(c.caller.state_folder, "/", c.plan.name, name.substr(name.rfind('/')));
     plan_target(c, behind_links(c, name), false, at);
     const Slot slot =
-        plan_host_tree(c, source, name, false, IdmapMode::none, false, {plain | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
+        plan_host_tree(c, source, name, false, IdmapMode::none, false, {harmless | MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false}, at, false);
     attach(c, name, slot, cat("mount ", source, " on ", name, ", read-only"), at, false, false);
     c.tree.mount(name, Ground::kernel);
 }

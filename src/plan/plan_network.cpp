@@ -127,7 +127,7 @@ std::string words_of(const std::vector<std::string>& words) {
     return out;
 }
 
-std::vector<std::string> plain(const std::vector<Text>& texts) {
+std::vector<std::string> texts_of(const std::vector<Text>& texts) {
     std::vector<std::string> out;
     for (const Text& text : texts) out.push_back(*text);
     return out;
@@ -148,8 +148,8 @@ std::string resolver_text(const Context& c, const std::vector<IpAddress>& server
     const Dns& dns = c.profile.network.dns;
     const ResolverFact& host = c.facts.resolver;
     const bool hosts = *dns.mode == DnsMode::automatic && !servers.empty();
-    const auto search = dns.search_given || !hosts ? plain(dns.search) : host.search;
-    const auto options = dns.options_given || !hosts ? plain(dns.options) : host.options;
+    const auto search = dns.search_given || !hosts ? texts_of(dns.search) : host.search;
+    const auto options = dns.options_given || !hosts ? texts_of(dns.options) : host.options;
     std::string text;
     for (const IpAddress& server : servers) text += cat("nameserver ", to_text(server), "\n");
     if (!search.empty()) text += cat("search", words_of(search), "\n");

@@ -229,7 +229,7 @@ Readings read_logging(const Profile& p) {
     return one({0, "what it writes is logged", driver.at});
 }
 
-constexpr Rule rules[] = {
+constexpr Rule reach[] = {
     {"network.mode", 8, "network.mode", read_network},
     {"network.egress", 4, "network.egress", read_egress},
     {"network.ports", 3, "network.ports", read_ports},
@@ -254,6 +254,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> reach_rules() { return rules; }
+std::span<const Rule> reach_rules() { return reach; }
 
 }  // namespace sandbox::auditing

@@ -263,7 +263,7 @@ Readings read_policy(const Profile& p) {
     return one({100, "protections that a host cannot honour are left out with a warning", {}, "policy: {unsupported: error}"});
 }
 
-constexpr Rule rules[] = {
+constexpr Rule rights[] = {
     {"namespaces.mount", 10, "namespaces.mount", read_mount_namespace},
     {"namespaces.pid", 7, "namespaces.pid", read_pid_namespace},
     {"namespaces.ipc", 5, "namespaces.ipc", read_ipc_namespace},
@@ -284,6 +284,6 @@ constexpr Rule rules[] = {
 
 }  // namespace
 
-std::span<const Rule> rights_rules() { return rules; }
+std::span<const Rule> rights_rules() { return rights; }
 
 }  // namespace sandbox::auditing

@@ -331,7 +331,7 @@ void check_written_file(const Profile& profile, Position at, std::string_view ke
                      "remove one of the two");
 }
 
-void check_names(const Profile& profile, Report& report) {
+void check_names_of_hosts(const Profile& profile, Report& report) {
     const Network& n = profile.network;
     check_dns(n.dns, report);
     check_hosts(n, report);
@@ -353,7 +353,7 @@ void check_network(const Profile& profile, Report& report) {
     check_bridge(n, report);
     check_ports(n, report);
     check_egress(n, report);
-    check_names(profile, report);
+    check_names_of_hosts(profile, report);
 }
 
 }  // namespace sandbox

@@ -46,7 +46,7 @@ void check_user_namespace(const Profile& profile, Report& report) {
         report.error("E0413", profile.id_map.mode.at, "id_map", "the namespace that is joined has its map already", "remove the key");
 }
 
-void check_names(const Profile& profile, Report& report) {
+void check_host_name(const Profile& profile, Report& report) {
     if (*profile.namespaces.uts.mode == NamespaceMode::private_) return;
     const auto refuse = [&](const Text& name, std::string_view key) {
         report.error("E0414", name.at, std::string(key), "cannot be set: namespaces.uts is not private", "remove one of the two");
@@ -243,7 +243,7 @@ void check_devices(const Profile& profile, Report& report) {
 void check_security(const Profile& profile, Report& report) {
     check_mount_namespace(profile, report);
     check_user_namespace(profile, report);
-    check_names(profile, report);
+    check_host_name(profile, report);
     check_time(profile, report);
     check_proc(profile, report);
     check_id_map(profile, report);

@@ -17,7 +17,7 @@ namespace sandbox {
 namespace {
 
 constexpr const char* folder_name = ".events";
-constexpr int folder_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr int events_flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 sockaddr_un address_in(int folder, const std::string& name) {
     sockaddr_un address{};
@@ -36,7 +36,7 @@ std::string event_to_json(const Event& event) {
 }
 
 void emit_event(int root, const Event& event) {
-    const Fd folder(openat(root, folder_name, folder_flags));
+    const Fd folder(openat(root, folder_name, events_flags));
     if (!folder) return;
     const auto entries = list_folder(folder.get());
     const Fd socket_(entries && !entries->empty() ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1);
@@ -51,7 +51,7 @@ void emit_event(int root, const Event& event) {
 }
 
 void drop_dead_listeners(int root) {
-    const Fd folder(openat(root, folder_name, folder_flags));
+    const Fd folder(openat(root, folder_name, events_flags));
     if (!folder) return;
     const auto entries = list_folder(folder.get());
     const Fd probe(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -68,7 +68,7 @@ Result<EventListener> EventListener::open(int root) {
     EventListener listener;
     if (mkdirat(root, folder_name, 0700) != 0 && errno != EEXIST) return fail_errno("make .events in the state directory", errno);
     listener.root_.reset(fcntl(root, F_DUPFD_CLOEXEC, 3));
-    listener.folder_.reset(openat(root, folder_name, folder_flags));
+    listener.folder_.reset(openat(root, folder_name, events_flags));
     if (!listener.folder_) return fail_errno("open .events in the state directory", errno);
     listener.name_ = std::to_string(getpid());
     listener.socket_.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -17,9 +17,9 @@ constexpr std::uint64_t mutex_byte = std::uint64_t{1} << 40;
 constexpr std::uint64_t presence_byte = mutex_byte + 1;
 constexpr std::size_t longest_text = std::size_t{1} << 20;
 // O_NONBLOCK so that a pipe in its place cannot hold us up.
-constexpr int file_flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+constexpr int shared_flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 // Each failed attempt means that a last user removed the file in between.
-constexpr int most_attempts = 1000;
+constexpr int most_openings = 1000;
 
 struct flock range_lock(short type, std::uint64_t first, std::uint64_t count) {
     struct flock lock {};
@@ -98,7 +98,7 @@ Result<SharedFile> SharedFile::at(int state_root, const std::string& name) {
 }
 
 Status SharedFile::reopen(int flags) {
-    Fd file(::openat(root_.get(), name_.c_str(), file_flags | flags, 0600));
+    Fd file(::openat(root_.get(), name_.c_str(), shared_flags | flags, 0600));
     if (!file) return fail_errno(cat("open ", quote(name_), " in the state directory"), errno);
     if (auto kind = check_kind(file.get()); !kind) return pass(kind, cat(quote(name_), " in the state directory"));
     file_ = std::move(file);
@@ -134,7 +134,7 @@ Result<bool> SharedFile::is_current() const {
 }
 
 Result<SharedFile::Held> SharedFile::hold() {
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    for (int attempt = 0; attempt < most_openings; ++attempt) {
         if (auto locked = wait_for_mutex(file_.get()); !locked) return pass(locked, quote(name_));
         Held held(file_.get());
         auto current = is_current();
@@ -206,7 +206,7 @@ void SharedFile::leave() {
 Result<Fd> SharedFile::witness() const {
     auto current = is_current();
     if (!current) return pass(current);
-    Fd file(*current ? ::openat(root_.get(), name_.c_str(), file_flags) : -1);
+    Fd file(*current ? ::openat(root_.get(), name_.c_str(), shared_flags) : -1);
     if (!*current) return fail(cat(quote(name_), " is no longer in the state directory"));
     if (!file) return fail_errno(cat("open ", quote(name_), " in the state directory"), errno);
     return file;
