@@ -172,7 +172,7 @@ Result<Fd> open_upper(const Found& sandbox) {
 }
 
 Result<std::map<std::string, char>> compare(const std::string& name) {
-    auto found = find_sandbox(name);
+    auto found = find_settled(name);
     if (!found) return pass(found);
     const SandboxStatus& status = found->status;
     if (status.init <= 0) return fail(cat("sandbox ", quote(name), " is just starting"), "ask again in a moment");

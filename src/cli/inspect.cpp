@@ -235,7 +235,7 @@ Json everything(const Found& found) {
 }  // namespace
 
 int verb_inspect(const std::string& name) {
-    auto found = find_sandbox(name);
+    auto found = find_settled(name);
     if (!found) return print(found.error()), exit_launcher;
     write_out(as_text(everything(*found)));
     return 0;

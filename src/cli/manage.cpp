@@ -22,7 +22,8 @@ namespace {
 int ask_each(const std::vector<std::string>& names, std::string_view request) {
     int code = 0;
     for (const std::string& name : names) {
-        const auto answer = ask_sandbox(name, request);
+        auto found = find_living(name);
+        const auto answer = found ? ask_sandbox(name, request) : Result<std::string>(pass(found));
         if (answer) continue;
         print(answer.error());
         code = exit_launcher;

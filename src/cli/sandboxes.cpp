@@ -38,6 +38,17 @@ Result<Found> look(StateRoot& root, const std::string& name) {
     return found;
 }
 
+// A supervisor is asked again for so long: 2 s.
+constexpr int most_looks = 400;
+constexpr useconds_t between_looks = 5000;
+
+Result<Found> only_living(const std::string& name, Result<Found> found) {
+    if (!found || found->alive) return found;
+    if (found->status.phase == SandboxPhase::stopped)
+        return fail(cat("sandbox ", quote(name), " is stopped"), cat("sandbox start ", name, " starts it again"));
+    return fail(cat("sandbox ", quote(name), " has crashed: its supervisor is gone"), "sandbox gc cleans up");
+}
+
 }  // namespace
 
 Result<Found> find_sandbox(const std::string& name) {
@@ -62,26 +73,27 @@ Result<std::vector<Found>> all_sandboxes() {
     return out;
 }
 
-Result<Found> find_living(const std::string& name) {
+Result<Found> find_settled(const std::string& name) {
     auto found = find_sandbox(name);
-    if (!found) return found;
-    if (found->alive) return found;
-    if (found->status.phase == SandboxPhase::stopped)
-        return fail(cat("sandbox ", quote(name), " is stopped"), cat("sandbox start ", name, " starts it again"));
-    return fail(cat("sandbox ", quote(name), " has crashed: its supervisor is gone"), "sandbox gc cleans up");
+    for (int looks = 0; looks < most_looks && found && found->alive && found->status.phase == SandboxPhase::creating; ++looks) {
+        usleep(between_looks);
+        found = find_sandbox(name);
+    }
+    return found;
 }
+
+Result<Found> find_living(const std::string& name) { return only_living(name, find_settled(name)); }
 
 Result<std::string> ask_sandbox(const std::string& name, std::string_view request) {
     // A supervisor that is just coming has no socket yet, and one that is just going has none any more: then its lock tells soon.
-    constexpr int most_attempts = 400;
-    for (int attempt = 0; attempt < most_attempts; ++attempt) {
-        auto found = find_living(name);
+    for (int looks = 0; looks < most_looks; ++looks) {
+        auto found = only_living(name, find_sandbox(name));
         if (!found) return pass(found);
         auto answer = ask_supervisor(found->folder.get(), request);
         if (answer) return answer;
         const int number = answer.error().number;
         if (number != ENOENT && number != ECONNREFUSED && number != ECONNRESET) return answer;
-        usleep(5000);
+        usleep(between_looks);
     }
     return fail(cat("the supervisor of sandbox ", quote(name), " does not answer"), "look whether it is stopped (SIGSTOP), then try again");
 }

@@ -23,9 +23,11 @@ struct Found {
 [[nodiscard]] Result<Found> find_sandbox(const std::string& name);
 // All of them, by name.
 [[nodiscard]] Result<std::vector<Found>> all_sandboxes();
+// The same, when its launch is over: a command runs a moment before its supervisor has said so. After 2 s it is what it is.
+[[nodiscard]] Result<Found> find_settled(const std::string& name);
 // The same, and an error in words unless it has a supervisor.
 [[nodiscard]] Result<Found> find_living(const std::string& name);
-// Sends a request to its supervisor. `verb` names what cannot be done, for the error.
+// Sends a request to its supervisor, which may be just coming.
 [[nodiscard]] Result<std::string> ask_sandbox(const std::string& name, std::string_view request);
 
 // Has its effective profile kept in its folder, as "profile.yaml".

@@ -125,13 +125,7 @@ class Exec : public EveryWay {
         all.insert(all.end(), argv.begin(), argv.end());
         return all;
     }
-    // The payload runs a moment before its supervisor says so.
-    static Ended exec(const Words& argv, const Words& flags = {}, Options how = options()) {
-        while (true) {
-            Ended ended = run(words(flags, argv), how);
-            if (ended.err.find("just starting") == ended.err.npos) return ended;
-        }
-    }
+    static Ended exec(const Words& argv, const Words& flags = {}, Options how = options()) { return run(words(flags, argv), how); }
     static Json probe(Words verbs, const Words& flags = {}) {
         verbs.insert(verbs.begin(), "/sandbox-probe");
         return last_json(exec(verbs, flags));

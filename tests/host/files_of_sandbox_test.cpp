@@ -27,13 +27,7 @@ class FilesOfSandbox : public EveryWay {
         if (is_root()) clean();
     }
     static std::string named(std::string_view rest) { return profile(cat("name: ", name, "\n", rest)); }
-    // The payload runs a moment before its supervisor says so.
-    static Ended command(const Words& words) {
-        while (true) {
-            Ended ended = sandbox_command(words, options());
-            if (ended.err.find("just starting") == ended.err.npos) return ended;
-        }
-    }
+    static Ended command(const Words& words) { return sandbox_command(words, options()); }
     static Process start(std::string_view text) {
         Options held = options();
         held.keep_input_open = true;
