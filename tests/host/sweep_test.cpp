@@ -648,7 +648,7 @@ constexpr NamedCase all_cases[] = {{"overlay", overlay_case}, {"chown", chown_ca
 
 template <class... Kinds>
 std::set<std::size_t> indices_of() {
-    return {sandbox::Action(std::in_place_type<Kinds>).index()...};
+    return {sandbox::AnyStep(std::in_place_type<Kinds>).index()...};
 }
 
 // What only a launcher that is the machine's own root does itself: lease ids, give files to them, mount for the sandbox.
