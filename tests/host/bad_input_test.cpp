@@ -23,7 +23,7 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 // What a mistake may cost: 10 s of processor time, 256 MiB of address space (a sanitizer reserves terabytes).
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SANDBOX_SANITIZED
 constexpr const char* bounds = "ulimit -t 10 && exec \"$@\"";
 #else
 constexpr const char* bounds = "ulimit -t 10 && ulimit -v 262144 && exec \"$@\"";

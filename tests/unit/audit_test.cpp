@@ -230,13 +230,19 @@ Words together(const Words& a, const Words& b) {
     return out;
 }
 
-// Each pair in the company of each other case's open and closed side. Which of them do not go together the checks say.
+// Each pair in the company of each other case's open and closed side. Which of them do not go together the checks say. Under the
+// sanitizers, where ten thousands of profiles take minutes, in the company of every eighth.
 TEST(Audit, closing_a_key_never_raises_the_exposure) {
+#ifdef SANDBOX_SANITIZED
+    constexpr std::size_t stride = 8;
+#else
+    constexpr std::size_t stride = 1;
+#endif
     int compared = 0;
-    for (const Case& context : cases())
+    for (std::size_t i = 0; i < cases().size(); i += stride)
         for (const Case& each : cases())
-            for (const Words& company : {context.open, context.closed}) {
-                if (context.rule == each.rule) continue;
+            for (const Words& company : {cases()[i].open, cases()[i].closed}) {
+                if (cases()[i].rule == each.rule) continue;
                 const Loaded open = load(closed_profile, together(company, each.open)),
                              shut = load(closed_profile, together(company, each.closed));
                 if (has_errors(open.diagnostics) || has_errors(shut.diagnostics)) continue;
@@ -247,7 +253,7 @@ TEST(Audit, closing_a_key_never_raises_the_exposure) {
                 EXPECT_GE(before.exposure, after.exposure)
                     << each.rule << " in the company of " << testing::PrintToString(company) << ": " << testing::PrintToString(each.open);
             }
-    EXPECT_GT(compared, 5000);
+    EXPECT_GT(compared, 5000 / static_cast<int>(stride));
 }
 
 TEST(Audit, the_ends_of_the_scale) {

@@ -277,7 +277,7 @@ TEST(ForwardTcp, from_v6_to_v6_and_from_v6_to_v4) {
 
 // With few descriptors: those who come later wait until one is free, and the process does not spin meanwhile.
 TEST(ForwardTcp, without_descriptors_it_waits) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANDBOX_SANITIZED
     // It runs in the build without sanitizers.
     RecordProperty("expected_skip", 1);
     GTEST_SKIP() << "left out: UBSan looks at memory through a pipe, and takes what it cannot look at for an error";
