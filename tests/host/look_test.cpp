@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,6 +108,30 @@ TEST_F(Look, inspect_tells_the_signals_that_are_caught) {
     EXPECT_TRUE(seen["logs"].is_null());
     sandbox.close_input();
     EXPECT_EQ(sandbox.wait().signal, 0);
+}
+
+// A hook holds the launch up. Whoever asks meanwhile waits for its end, but not for ever.
+TEST_F(Look, waits_for_a_launch_that_is_ending) {
+    const std::string reached = place_ / "reached", door = place_ / "door";
+    ASSERT_EQ(mkfifo(reached.c_str(), 0600), 0);
+    ASSERT_EQ(mkfifo(door.c_str(), 0600), 0);
+    const std::string profile = place_.write("box.yaml", cat("version: 1\nname: box\nrootfs: {path: ", probe_tree(),
+                                                             "}\nlifecycle: {hooks: {prepare: [{command: [/bin/sh, -c, 'echo > ", reached,
+                                                             "; read -r line < ", door, "']}]}}\n"));
+    Options options;
+    options.keep_input_open = true;
+    Process launch = Process::start({sandbox_binary(), "up", profile, "--", "/sandbox-probe", "hold"}, options);
+    ASSERT_EQ(read_text(reached), "\n") << launch.err();
+    const Ended early = sandbox_command({"exec", "box", "--", "/sandbox-probe", "pid"});
+    EXPECT_EQ(early.code, 125) << early;
+    EXPECT_THAT(early.err, HasSubstr("sandbox 'box' is just starting, so nothing can be run in it"));
+    Process question = Process::start({sandbox_binary(), "inspect", "box"});
+    place_.write("door", "\n");
+    const Json seen = Json::parse(question.wait().out, nullptr, false);
+    EXPECT_EQ(seen["state"], "running") << seen;
+    EXPECT_TRUE(seen["payload"].is_object()) << seen;
+    launch.close_input();
+    EXPECT_EQ(launch.wait().signal, 0);
 }
 
 TEST_F(Look, inspect_gives_a_command_that_enters) {
