@@ -100,6 +100,8 @@ class Sweep {
    public:
     explicit Sweep(Case what) : case_(std::move(what)) {
         profile_ = place_.write(case_.name + ".yaml", case_.profile);
+        // Of an earlier sandbox a process may still wait for the kernel (SandboxNetwork::finish_apart).
+        EXPECT_EQ(wait_for_tree(case_.others, milliseconds(5000)), "");
         before_ = HostSnapshot::take(looks(reference_.terminal()));
     }
 
