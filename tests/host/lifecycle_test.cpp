@@ -102,10 +102,10 @@ TEST_F(Lifecycle, after_the_grace_comes_kill) {
     }
 }
 
-// A second process in the sandbox that writes a line when it is asked to stop.
+// A second process in the sandbox that writes a line when it is asked to stop. The first one is prepared for that before it is there.
 constexpr const char* two =
-    "(trap 'echo second stopped; exit 0' TERM; echo second ready; while :; do sleep 0.05; done) & "
-    "trap 'wait; exit 3' TERM; wait $!; wait; exit 4";
+    "trap 'wait; exit 3' TERM; "
+    "(trap 'echo second stopped; exit 0' TERM; echo second ready; while :; do sleep 0.05; done) & wait $!; wait; exit 4";
 
 TEST_F(Lifecycle, stop_reaches_all_when_asked) {
     REQUIRE_OR_SKIP(!busybox_tree().empty(), "busybox-static is not installed");
