@@ -11,7 +11,7 @@ constexpr long fuse_magic = 0x65735546;  // FUSE_SUPER_MAGIC
 
 // What lxcfs(1) has for every reader by the limits of that reader's groups; older ones lack some. Its slabinfo is for root alone.
 constexpr const char* shown_files[] = {"proc/cpuinfo", "proc/diskstats", "proc/loadavg", "proc/meminfo",
-                                 "proc/stat",    "proc/swaps",     "proc/uptime",  "sys/devices/system/cpu/online"};
+                                       "proc/stat",    "proc/swaps",     "proc/uptime",  "sys/devices/system/cpu/online"};
 
 }  // namespace
 

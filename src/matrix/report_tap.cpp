@@ -50,7 +50,8 @@ std::string attempt_lines(const Attempt& attempt) {
 
 std::string diagnostics(const CellReport& cell) {
     const std::string_view severity = cell.state == CellState::error ? "error" : "fail";
-    std::string out = cat("  ---\n  message: ", yaml_text(why(cell)), "\n  severity: ", severity, "\n  state: ", state_name(cell.state), "\n");
+    std::string out =
+        cat("  ---\n  message: ", yaml_text(why(cell)), "\n  severity: ", severity, "\n  state: ", state_name(cell.state), "\n");
     if (!cell.values.empty()) out += "  axes:\n";
     for (const auto& [axis, value] : cell.values) out += cat("    ", yaml_text(clean_line(axis)), ": ", yaml_text(clean_line(value)), "\n");
     if (!cell.attempts.empty()) out += "  attempts:\n";
