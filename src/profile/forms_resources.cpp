@@ -55,8 +55,9 @@ Node CountOrInfinity::schema() { return any_of({integer_schema(1, 4194304), word
 std::string CountOrInfinity::describe() { return "a whole number, or infinity"; }
 
 void RateForm::decode(Decoder& decoder, const Node& node, std::uint64_t& out) {
+    out = no_limit;  // what is no rate at all has its message, and is no rate of 0
     BytesOrInfinity::decode(decoder, node, out);
-    if (out == 0 && node.is_scalar() && node.text == "0")
+    if (out == 0)  // however it is written: 0, 00, 0Mi
         decoder.error("E0303", node, "a rate of 0 would stop every access for good", "give a rate, or leave the key out");
 }
 Node RateForm::encode(const std::uint64_t& value) { return limit_node(value, true); }
