@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 #include <list>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,23 @@ inline std::map<std::string, std::string> routing() {
             if (!line.empty()) out[sandbox::cat(family, " ", line)] = "";
     }
     return out;
+}
+
+// A link that has come up gets its own address, and each address its route, from the kernel's workers a moment later.
+inline bool has_settled() {
+    std::set<std::string> routed;
+    for (const Json& route : ip_json({"-6", "route", "show", "table", "local", "type", "local"})) routed.insert(route["dst"]);
+    for (const Json& link : ip_json({"address"})) {
+        if (link["operstate"] != "UP") continue;
+        bool has_own = false;
+        for (const Json& one : link["addr_info"]) {
+            if (one["family"] != "inet6") continue;
+            if (!routed.contains(one["local"])) return false;
+            has_own |= one["scope"] == "link";
+        }
+        if (!has_own) return false;
+    }
+    return true;
 }
 
 inline HostSnapshot picture() {
@@ -187,7 +205,9 @@ class NetworkWorld : public OwnNetwork {
     // ---- sandboxes
 
     void remember() {
-        if (!before_) before_ = picture();
+        if (before_) return;
+        ASSERT_TRUE(eventually(has_settled)) << run({"ip", "address"}).out;
+        before_ = picture();
     }
     // `network` is the inside of the flow map of the key network.
     std::string profile(const std::string& name, std::string_view network, std::string_view rest = {}) {

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -111,12 +112,20 @@ inline Fd bound(const Fd& where, int type, const Endpoint& at) {
 
 struct Connection {
     Fd socket;
-    int error = 0;  // errno; ETIMEDOUT when nothing comes back
+    int error = 0;             // errno; ETIMEDOUT when nothing comes back
+    bool asked_again = false;  // the first packet was not answered in the second that TCP waits for that
 };
+
+// TCP's own count, which does not depend on how busy the machine is: tcp(7), TCP_INFO.
+inline bool has_asked_again(const Fd& socket) {
+    tcp_info told{};
+    socklen_t size = sizeof told;
+    return getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &told, &size) != 0 || told.tcpi_total_retrans > 0;
+}
 
 inline Connection connect_to(const Fd& where, const Endpoint& to, milliseconds timeout = milliseconds(5000)) {
     const InNetwork in(where);
-    Connection out{Fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)), 0};
+    Connection out{Fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
     if (connect(out.socket.get(), to.get(), to.size) == 0) return out;
     if (errno != EINPROGRESS) {
         out.error = errno;
@@ -128,6 +137,7 @@ inline Connection connect_to(const Fd& where, const Endpoint& to, milliseconds t
         out.error = ETIMEDOUT;
     else
         getsockopt(out.socket.get(), SOL_SOCKET, SO_ERROR, &out.error, &size);
+    out.asked_again = has_asked_again(out.socket);
     return out;
 }
 

@@ -747,7 +747,7 @@ TEST_P(RunningSandbox, dies_with_its_launcher) {
     ASSERT_TRUE(launcher.expect("\"ready\":true")) << launcher.out() << launcher.err();
     launcher.signal(SIGKILL);
     launcher.wait();
-    EXPECT_EQ(wait_for_tree({}, milliseconds(1000)), "");
+    EXPECT_EQ(wait_for_tree({}, milliseconds(5000)), "");
     const Ended cleaned = sandbox_command({"gc"}, options);
     EXPECT_TRUE(cleaned.ok() && cleaned.err.empty()) << cleaned;
     EXPECT_EQ(compare(before, HostSnapshot::take(looks)), "");
