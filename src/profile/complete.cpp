@@ -1,6 +1,7 @@
 #include "profile/complete.h"
 
 #include "base/text.h"
+#include "profile/forms.h"
 
 namespace sandbox {
 namespace {
@@ -32,7 +33,7 @@ bool offsets(const Time& time) { return time.boottime || time.monotonic; }
 
 void complete_profile(Profile& profile) {
     if (*profile.namespaces.uts.mode == NamespaceMode::private_ && profile.hostname->empty() && !profile.hostname.at.known())
-        profile.hostname = *profile.name;
+        profile.hostname = hostname_for(*profile.name);
     if (profile.rootfs.overlay) complete_overlay(*profile.rootfs.overlay);
     for (Mount& mount : profile.mounts)
         if (mount.overlay) complete_overlay(*mount.overlay);

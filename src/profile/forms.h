@@ -39,6 +39,8 @@ struct ExtendsForm {
 SANDBOX_CODEC(VersionForm, Scalar, Profile);  // version: 1
 SANDBOX_CODEC(ProfileName, Scalar, std::string);
 SANDBOX_CODEC(Hostname, Scalar, std::string);  // also domainname
+// The name itself; one that has dots where no host name has them ("a..b", "web.") has hyphens for all of its dots, and none at its end.
+std::string hostname_for(std::string name);
 
 SANDBOX_CODEC(UnsupportedWord, Scalar, bool);  // error | warn
 SANDBOX_CODEC(Timezone, Scalar, std::string);

@@ -1,4 +1,6 @@
 // Version, names, variables, time zone.
+#include <algorithm>
+
 #include "base/text.h"
 #include "profile/forms.h"
 
@@ -85,6 +87,13 @@ void ProfileName::decode(Decoder& decoder, const Node& node, std::string& out) {
 Node ProfileName::encode(const std::string& value) { return value.empty() ? null_node() : text_node(value); }
 Node ProfileName::schema() { return pattern_schema("^[a-z0-9][a-z0-9_.-]{0,62}$|\\$\\{"); }
 std::string ProfileName::describe() { return "a name"; }
+
+std::string hostname_for(std::string name) {
+    if (is_hostname(name)) return name;
+    std::ranges::replace(name, '.', '-');
+    name.resize(name.find_last_not_of('-') + 1);
+    return name;
+}
 
 void Hostname::decode(Decoder& decoder, const Node& node, std::string& out) {
     const std::string* text = read_text(decoder, node, describe());

@@ -45,7 +45,7 @@ const FieldTable& fields_of<Profile>() {
         whole<ExtendsForm>("extends", "profiles that this one builds on, names or paths; later ones win, this one last"),
         field<&Profile::vars, VariableMap>("vars", "defaults of variables for ${NAME}; --set NAME=VALUE overrides"),
         whole<Group<Profile, policy_fields>>("policy", "what to do where the host falls short"),
-        field<&Profile::hostname, Hostname>("hostname", "the host name inside; default: name"),
+        field<&Profile::hostname, Hostname>("hostname", "the host name inside; default: name, with - for dots where no host name has them"),
         field<&Profile::domainname, Hostname>("domainname", "the NIS domain name inside"),
         field<&Profile::rootfs>("rootfs", "the root directory: exactly one of path, host, overlay, tmpfs"),
         field<&Profile::mounts, MountForm>("mounts", "what is mounted inside, parents before children"),

@@ -15,8 +15,10 @@ void fuzz_cells(const LoadRequest& request, const Loaded& loaded) {
     for (std::size_t i = 0; cells && i < cells->size() && i < 4; ++i) {
         const Loaded cell = load_cell(draft, loaded.profile.matrix, (*cells)[i], request);
         check_diagnostics(cell.diagnostics, request.profile.file.text, cell.sources);
-        if (!has_errors(cell.diagnostics) && has_errors(load_profile(request_for(profile_to_yaml(cell.profile))).diagnostics))
-            stop("the effective profile of a cell is not valid:", profile_to_yaml(cell.profile), cell.diagnostics, cell.sources);
+        if (has_errors(cell.diagnostics)) continue;
+        const std::string printed = profile_to_yaml(cell.profile);
+        const Loaded again = load_profile(request_for(printed));
+        if (has_errors(again.diagnostics)) stop("the effective profile of a cell is not valid:", printed, again.diagnostics, again.sources);
     }
 }
 

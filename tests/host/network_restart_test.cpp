@@ -31,17 +31,17 @@ class NetworkRestart : public NetworkWorld {
 };
 
 TEST_F(NetworkRestart, by_the_policy_is_in_the_same_network) {
-    const Box before = up("web", "ports: [\"18080:7000\"]", "lifecycle: {restart: {policy: always, backoff: 10ms}}\n");
+    const Box earlier = up("web", "ports: [\"18080:7000\"]", "lifecycle: {restart: {policy: always, backoff: 10ms}}\n");
     Box other = share("other", "web");
-    ASSERT_EQ(number_of(before), number_of(other));
+    ASSERT_EQ(number_of(earlier), number_of(other));
     ASSERT_TRUE(sandbox_command({"kill", "-s", "KILL", "web"}).ok());
     ASSERT_TRUE(runs_again("web", 1));
     Box after = look("web");
-    EXPECT_EQ(number_of(after), number_of(before));
-    EXPECT_EQ(after.address(), before.address());
-    EXPECT_NE(after.host_link(), before.host_link());
+    EXPECT_EQ(number_of(after), number_of(earlier));
+    EXPECT_EQ(after.address(), earlier.address());
+    EXPECT_NE(after.host_link(), earlier.host_link());
     // Out of the shared network, into it, and through the published port.
-    EXPECT_EQ(seen_by(bound(host, SOCK_STREAM, {"10.88.0.1", 7001}), other.network, {"10.88.0.1", 7001}), before.address());
+    EXPECT_EQ(seen_by(bound(host, SOCK_STREAM, {"10.88.0.1", 7001}), other.network, {"10.88.0.1", 7001}), earlier.address());
     EXPECT_EQ(seen_by(bound(other.network, SOCK_STREAM, {"0.0.0.0", 7000}), host, {"127.0.0.1", 18080}), "10.88.0.1");
     // As the same root: it may still set up its own network's links.
     EXPECT_THAT(file_in(after, "/proc/self/uid_map"), HasSubstr("65536"));
@@ -51,13 +51,13 @@ TEST_F(NetworkRestart, by_the_policy_is_in_the_same_network) {
 }
 
 TEST_F(NetworkRestart, when_asked_for_is_in_the_network_that_others_share) {
-    const Box before = up("web");
+    const Box earlier = up("web");
     Box other = share("other", "web");
     const Ended ended = sandbox_command({"restart", "web"});
     ASSERT_TRUE(ended.ok()) << ended;
     Box after = look("web");
     EXPECT_EQ(number_of(after), number_of(other));
-    EXPECT_EQ(after.address(), before.address());
+    EXPECT_EQ(after.address(), earlier.address());
     EXPECT_EQ(seen_by(bound(other.network, SOCK_STREAM, {"127.0.0.1", 7000}), after.network, {"127.0.0.1", 7000}), "127.0.0.1");
     EXPECT_THAT(sandbox_command({"inspect", "other"}).out, HasSubstr("\"of\": \"web\""));
     // Stopped, it is gone from the network; whoever shares that has its loopback.
@@ -70,11 +70,11 @@ TEST_F(NetworkRestart, when_asked_for_is_in_the_network_that_others_share) {
 }
 
 TEST_F(NetworkRestart, of_nobody_elses_network_is_a_stop_and_a_start) {
-    const Box before = up("web");
+    const Box earlier = up("web");
     const Ended ended = sandbox_command({"restart", "web"});
     ASSERT_TRUE(ended.ok()) << ended;
     Box after = look("web");
-    EXPECT_NE(number_of(after), number_of(before));
+    EXPECT_NE(number_of(after), number_of(earlier));
     down(after);
     EXPECT_EQ(changed_since(*before_), "");
 }

@@ -225,6 +225,16 @@ TEST(Profile, NameAndCommandFromTheCommandLine) {
     EXPECT_EQ(loaded.sources.name(loaded.diagnostics[0].at.source), "--name");
 }
 
+TEST(Profile, TheHostNameIsTheNameAsFarAsItCanBeOne) {
+    const std::pair<const char*, const char*> names[] = {{"web.v2", "web.v2"}, {"a_1", "a_1"},   {"a..b", "a--b"},
+                                                         {"web.", "web"},      {"a-.b", "a--b"}, {"web.v2-", "web-v2"}};
+    for (const auto& [name, hostname] : names) {
+        const Profile profile = load_good(with_base(cat("name: ", name, "\n")));
+        EXPECT_EQ(*profile.hostname, hostname);
+        EXPECT_EQ(profile_to_yaml(load_good(profile_to_yaml(profile))), profile_to_yaml(profile));
+    }
+}
+
 TEST(Profile, SetFollowsTheMergeRules) {
     LoadRequest request = request_for(
         "version: 1\nrootfs: {host: ro}\nvars: {ROOT: /a}\ndescription: ${ROOT}\nhostname: x\n"
