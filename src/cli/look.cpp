@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/matrix_cells.h"
-#include "exec/launch.h"
+#include "exec/garbage.h"
 #include "profile/origin.h"
 
 namespace sandbox {

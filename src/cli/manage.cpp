@@ -11,7 +11,6 @@
 #include "cli/sandboxes.h"
 #include "exec/control.h"
 #include "exec/effects.h"
-#include "exec/launch.h"
 #include "profile/names.h"
 #include "state/events.h"
 

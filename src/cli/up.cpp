@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "exec/garbage.h"
 #include "exec/launch.h"
 #include "state/status.h"
 

@@ -38,14 +38,4 @@ struct LaunchOptions {
 // is no journal; the caller's terminal has its settings back. The same is true of the caller as above.
 [[nodiscard]] Result<Outcome> run_in_sandbox(const Plan& plan, const HostFacts& facts, StateRoot& root);
 
-// Whether the sandbox runs, or has stopped in good order and waits to be started again or removed.
-[[nodiscard]] bool is_at_rest(StateRoot& root, const std::string& name);
-
-// What a launcher that was killed left, taken back. Lines for the user: what was removed; problems.
-struct Cleaned {
-    std::vector<std::string> removed;
-    std::vector<std::string> problems;
-};
-[[nodiscard]] Result<Cleaned> collect_garbage(StateRoot& root);
-
 }  // namespace sandbox

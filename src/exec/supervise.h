@@ -8,7 +8,8 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "exec/launch.h"
+#include "exec/effects.h"
+#include "exec/outcome.h"
 #include "exec/presence.h"
 #include "kernel/cgroup.h"
 #include "kernel/process.h"
