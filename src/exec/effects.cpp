@@ -382,7 +382,8 @@ namespace {
 // A link that leads nowhere is somebody's: were the name journaled as to be made, the undo would take it away.
 Status refuse_dangling(int parent, const std::string& name, const std::string& path) {
     struct stat info {};
-    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return {};
+    // Anything else was made by another launch since the name was looked up.
+    if (fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(info.st_mode)) return {};
     return fail(cat(quote(path), " is a symbolic link that leads nowhere"), "remove it, or make what it points to");
 }
 
@@ -403,7 +404,11 @@ Status make_host_directory(Recorder& recorder, const step::MakeHostDirectory& wh
     if (auto free = refuse_dangling(parent->get(), name, what.path); !free) return free;
     const Undo undo{"remove-directory", {{"path", what.path}, {"contents", what.contents ? "yes" : "no"}}};
     return recorder.carry_out(undo, [&]() -> Result<Fields> {
-        if (mkdirat(parent->get(), name.c_str(), what.perm) != 0) return fail_errno(cat("mkdir ", quote(what.path)), errno);
+        if (mkdirat(parent->get(), name.c_str(), what.perm) != 0) {
+            // Another launch was faster: then it is that one's, which this identity says.
+            if (errno == EEXIST && stat(what.path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return identify({});
+            return fail_errno(cat("mkdir ", quote(what.path)), errno);
+        }
         const Fd made(openat(parent->get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (!made || fstat(made.get(), &info) != 0 || fchmod(made.get(), what.perm) != 0) return fail_errno(quote(what.path), errno);
         return identify(info);

@@ -2,6 +2,7 @@
 #include "exec/launch_steps.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,6 +18,21 @@
 #include "kernel/process.h"
 
 namespace sandbox {
+namespace {
+
+// Who takes a target out of a tree locks it alone for that moment (effects.cpp, undo_target): a user of the tree waits for it. A
+// running sandbox's upper stays locked.
+bool lock_tree(int directory, bool shared) {
+    constexpr int attempts = 200;
+    for (int attempt = 1; flock(directory, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0; ++attempt) {
+        if (errno != EWOULDBLOCK || !shared || attempt == attempts) return false;
+        poll(nullptr, 0, 5);
+    }
+    return true;
+}
+
+}  // namespace
+
 Fd Launch::open_alone(const std::string& path) {
     const auto tree = clone_tree(path, false);
     if (!tree || !set_mount(tree->get(), MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, false)) return Fd();
@@ -31,8 +47,10 @@ Status Launch::run(const step::MakeHostDirectory& s) {
 Status Launch::run(const step::LockTree& s) {
     Fd directory = std::ranges::count(plan_.kept, s.slot) ? open_alone(s.path) : Fd();
     if (!directory) directory.reset(open(s.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    // Who may not read it makes nothing in it either that another would take away.
+    if (!directory && errno == EACCES && s.shared) return {};
     if (!directory) return fail_errno(quote(s.path), errno);
-    if (flock(directory.get(), (s.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0) {
+    if (!lock_tree(directory.get(), s.shared)) {
         if (errno == EWOULDBLOCK)
             return fail(cat(quote(s.path), " is the upper layer of a running sandbox"),
                         "two writers would spoil it: give each sandbox an upper of its own");

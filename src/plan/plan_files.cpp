@@ -157,8 +157,8 @@ void plan_target(Context& c, const std::string& path, bool directory, Position a
         if (!missing(c, path)) return;
         plan_mirror(c, path, at);
     } else if (landing.ground != Ground::memory) {
-        // With the facts at hand a step for what is there already is left out; the parent looks again all the same.
-        if (is_root_tree(c, landing, path) && !missing(c, path)) return;
+        // In the host's own root nobody takes it away. In a tree of sandboxes it may be another's, who ends before this one has locked it.
+        if (c.profile.rootfs.host && is_root_tree(c, landing, path) && !missing(c, path)) return;
         return make_on_host(c, landing, {}, directory, {}, at);
     }
     const std::string id = cat("target:", path);

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <list>
 #include <set>
 
 #include "own_tree.h"
@@ -250,6 +251,23 @@ TEST_P(Mounts, make_their_targets_and_take_them_away) {
     EXPECT_EQ(seen["read:/deep/er/folder/file"]["text"], "of the host\n");
     EXPECT_EQ(seen["stat:/deep"]["mode"], "0755");
     EXPECT_EQ(differences_since(before, everything()), "");
+}
+
+// Others of the same tree come and go meanwhile: what one finds there another may be about to take away.
+TEST_P(Mounts, make_their_targets_beside_others_that_do) {
+    std::list<Process> running;
+    const auto ends_well = [&] {
+        const Ended ended = running.front().wait();
+        EXPECT_TRUE(ended.ok()) << ended;
+        running.pop_front();
+    };
+    for (int launch = 0; launch < 60; ++launch) {
+        if (running.size() == 8) ends_well();
+        running.push_back(start_sandbox(profile(cat(tree_.as_root(), "mounts: [{source: ", source(),
+                                                    ", target: /deep/folder}, {source: ", source(), "/file, target: /deep/file}]\n")),
+                                        {"/sandbox-probe", "read:/deep/file"}, options()));
+    }
+    while (!running.empty()) ends_well();
 }
 
 TEST_P(Mounts, make_no_target_when_told_so) {
