@@ -51,10 +51,15 @@ bool kill_listed_children(const char* path) {
     return any;
 }
 
-// Without a /proc every number is tried: as many as there can be (proc_sys_kernel(5), pid_max).
+// Without a /proc every number is tried: as many as there can be (proc_sys_kernel(5), pid_max), which takes half a second. Those that
+// it has killed are waited for, so that it is done again only for what they have left.
 void kill_all_children() {
+    long killed = 0;
     for (long pid = 2; pid < 4194304; ++pid)
-        if (is_child(pid)) sys::call(SYS_kill, pid, SIGKILL);
+        if (is_child(pid) && sys::call(SYS_kill, pid, SIGKILL) == 0) ++killed;
+    do {
+        sys::call(SYS_wait4, -1, 0, 0, 0);
+    } while (--killed > 0);
 }
 
 // In a process-id namespace of our own the kernel kills the rest when we leave. In the host's, and in a session that joined a
@@ -71,8 +76,10 @@ void end_tree(const Child& child) {
         while ((ended = sys::call(SYS_wait4, -1, 0, no_hang, 0)) > 0) {
         }
         if (ended == -10) return;  // ECHILD: all gone
-        if (!listed) kill_all_children();
-        sys::call(SYS_wait4, -1, 0, 0, 0);
+        if (listed)
+            sys::call(SYS_wait4, -1, 0, 0, 0);
+        else
+            kill_all_children();
     }
 }
 
