@@ -35,9 +35,7 @@ std::vector<pid_t> find_processes(const Words& argv) {
     std::vector<pid_t> found;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         const auto pid = sandbox::parse_int(entry.path().filename().string());
-        std::ifstream file(cat(entry.path().string(), "/cmdline"));
-        const std::string words{std::istreambuf_iterator<char>(file), {}};
-        if (pid && words == wanted) found.push_back(static_cast<pid_t>(*pid));
+        if (pid && read_text(cat(entry.path().string(), "/cmdline")) == wanted) found.push_back(static_cast<pid_t>(*pid));
     }
     return found;
 }

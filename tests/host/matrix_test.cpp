@@ -47,7 +47,9 @@ class MatrixRuns : public ::testing::Test {
         return all;
     }
     [[nodiscard]] std::string out() const { return place_ / "out"; }
-    [[nodiscard]] Ended matrix(const std::string& file, const Words& more = {}) const { return sandbox_command(words(file, more)); }
+    [[nodiscard]] Ended matrix(const std::string& file, const Words& more = {}, const Options& options = {}) const {
+        return sandbox_command(words(file, more), options);
+    }
     [[nodiscard]] Process start(const std::string& file, const Words& more = {}, const Options& options = {}) const {
         Words argv = words(file, more);
         argv.insert(argv.begin(), sandbox_binary());
@@ -343,20 +345,26 @@ TEST_F(MatrixRuns, killed_in_the_middle_leaves_nothing_after_gc_and_is_resumed) 
                                      cat("  a: [", numbered("v", 20), ", ", numbered("waits", 40), "]\n"),
                                      cat(meeting_keys(), "dirs: [/tmp/own]\nresources: {pids: 16}\n"));
     const auto before = HostSnapshot::take();
+    Options patient;
+    patient.timeout = milliseconds(120000);
     {
-        Process running = start(file);
-        ASSERT_TRUE(running.expect_error("20/60")) << running.err();
+        Process running = start(file, {}, patient);
+        ASSERT_TRUE(running.expect_error("20/60", milliseconds(60000))) << running.err();
         running.signal(SIGKILL);
         EXPECT_EQ(running.wait().signal, SIGKILL);
     }
     EXPECT_EQ(results().size(), 20U);
     // Supervisors go with the matrix, and the kernel takes a moment to end what they looked after.
-    for (int i = 0; i < 200 && sandbox_command({"ps", "--json"}).out.find("\"running\"") != std::string::npos; ++i) usleep(10000);
+    const auto lives = [] {
+        const std::string list = sandbox_command({"ps", "--json"}).out;
+        return list.find("\"running\"") != std::string::npos || list.find("\"creating\"") != std::string::npos;
+    };
+    for (int i = 0; i < 1000 && lives(); ++i) usleep(10000);
     const Ended gc = sandbox_command({"gc"});
     EXPECT_TRUE(gc.ok()) << gc;
     EXPECT_EQ(differences_since(before), "");
     tell(pipe, 40);
-    const Ended resumed = matrix(file, {"--resume"});
+    const Ended resumed = matrix(file, {"--resume"}, patient);
     EXPECT_TRUE(resumed.ok()) << resumed;
     EXPECT_THAT(resumed.err, HasSubstr("60 passed"));
     EXPECT_EQ(results().size(), 60U);
@@ -375,10 +383,12 @@ TEST_F(MatrixRuns, resume_runs_what_has_changed) {
 
 TEST_F(MatrixRuns, memory_and_descriptors_do_not_grow) {
     const Fd early(open(meeting_pipe("early").c_str(), O_RDWR | O_CLOEXEC)), late(open(meeting_pipe("late").c_str(), O_RDWR | O_CLOEXEC));
+    Options patient;
+    patient.timeout = milliseconds(300000);
     Process running =
         start(profile("case ${a} in *-?) name=${a}; echo up; read line </meeting/$${name%-?};; esac",
                       cat("  a: [", numbered("v", 48), ", early-a, early-b, ", numbered("w", 248), ", late-a, late-b]\n"), meeting_keys()),
-              {"-j", "2"});
+              {"-j", "2"}, patient);
     // Two cells run and wait.
     const auto look = [&] {
         std::ifstream status(cat("/proc/", running.pid(), "/status"));
