@@ -62,10 +62,9 @@ Status Launch::run(const step::LockTree& s) {
 
 Status Launch::run(const step::ShiftOwner& s) {
     Recorder r = recorder();
-    for (const Step& step : plan_.steps)
-        if (const auto* map = std::get_if<step::WriteIdMap>(&step.action))
-            return shift_owner(r, s.path, placed(map->uid), placed(map->gid));
-    return fail("there is no id map to give the files to");
+    const auto* map = planned<step::WriteIdMap>();
+    if (!map) return fail("there is no id map to give the files to");
+    return shift_owner(r, s.path, placed(map->uid), placed(map->gid));
 }
 
 Status Launch::run(const step::OpenTree& s) {

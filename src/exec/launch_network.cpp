@@ -85,12 +85,8 @@ bool Launch::may_restart() const { return plan_.supervision.detached || *plan_.s
 
 Status Launch::keep_network() {
     if (!may_restart() || presence_.kept_network) return {};
-    const step::Spawn* spawn = nullptr;
-    Slot ids = no_slot;
-    for (const Step& step : plan_.steps) {
-        if (const auto* found = std::get_if<step::Spawn>(&step.action)) spawn = found;
-        if (const auto* lease = std::get_if<step::LeaseIds>(&step.action)) ids = lease->slot;
-    }
+    const auto* spawn = planned<step::Spawn>();
+    const auto* ids = planned<step::LeaseIds>();
     if (!spawn || !std::ranges::count(spawn->fresh, NamespaceType::net)) return {};
     const auto open_own = [this](const char* name) {
         return Fd(open(cat("/proc/", child_.pid, "/ns/", name).c_str(), O_RDONLY | O_CLOEXEC));
@@ -101,8 +97,8 @@ Status Launch::keep_network() {
         kept.user = open_own("user");
         if (!kept.user) return fail_errno("the user namespace of the sandbox", errno);
     }
-    if (ids != no_slot) {
-        kept.ids.reset(fcntl(slot(ids).get(), F_DUPFD_CLOEXEC, 3));
+    if (ids) {
+        kept.ids.reset(fcntl(slot(ids->slot).get(), F_DUPFD_CLOEXEC, 3));
         if (!kept.ids) return fail_errno("the lease of ids", errno);
     }
     presence_.kept_network = std::move(kept);

@@ -215,9 +215,8 @@ std::optional<std::uint32_t> Launch::map_out(const std::vector<IdMapLine>& range
 
 std::uint32_t Launch::maker(bool uid) const {
     if (const auto root = through(0, uid)) return *root;
-    for (const Step& step : plan_.steps)
-        if (const auto* map = std::get_if<step::WriteIdMap>(&step.action)) return placed(uid ? map->uid : map->gid).front().outside;
-    return 0;
+    const auto* map = planned<step::WriteIdMap>();
+    return map ? placed(uid ? map->uid : map->gid).front().outside : 0;
 }
 
 std::optional<std::uint32_t> Launch::outside(std::uint32_t inside) const { return through(inside, true); }
@@ -225,9 +224,8 @@ std::optional<std::uint32_t> Launch::outside(std::uint32_t inside) const { retur
 std::optional<std::uint32_t> Launch::outside_gid(std::uint32_t inside) const { return through(inside, false); }
 
 std::optional<std::uint32_t> Launch::through(std::uint32_t inside, bool uid) const {
-    for (const Step& step : plan_.steps)
-        if (const auto* map = std::get_if<step::WriteIdMap>(&step.action)) return map_out(placed(uid ? map->uid : map->gid), inside);
-    return inside;
+    const auto* map = planned<step::WriteIdMap>();
+    return map ? map_out(placed(uid ? map->uid : map->gid), inside) : inside;
 }
 
 }  // namespace sandbox

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "exec/effects.h"
@@ -46,6 +47,13 @@ class Launch {
     Status watch(Moment moment) { return options_.watch && *options_.watch ? (*options_.watch)(index_, moment) : Status(); }
     Recorder recorder();
     Fd& slot(Slot number) { return slots_.at(static_cast<std::size_t>(number)); }
+    // The plan's step of a kind of which it has one at most.
+    template <class Action>
+    const Action* planned() const {
+        for (const Step& step : plan_.steps)
+            if (const auto* found = std::get_if<Action>(&step.action)) return found;
+        return nullptr;
+    }
     static tl::unexpected<Error> explain(const Step& step, Error error);
     static bool interrupted();
     Status run(const step::CreateState&);
@@ -92,6 +100,8 @@ class Launch {
 
     // ---- streams
 
+    // Both ends of a pipe: the first for reading.
+    static Result<std::pair<Fd, Fd>> make_pipe();
     Status run(const step::CallerDescriptor& s);
     Status run(const step::NullDescriptor& s);
     Status run(const step::InputPipe& s);

@@ -24,19 +24,25 @@ Status Launch::run(const step::NullDescriptor& s) {
     return slot(s.slot) ? Status() : fail_errno("/dev/null", errno);
 }
 
-Status Launch::run(const step::InputPipe& s) {
+Result<std::pair<Fd, Fd>> Launch::make_pipe() {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
-    slot(s.slot).reset(ends[0]);
-    pumps_.push_back({caller_stream(0, true), Fd(ends[1]), {}, false});
+    return std::pair(Fd(ends[0]), Fd(ends[1]));
+}
+
+Status Launch::run(const step::InputPipe& s) {
+    auto pipe = make_pipe();
+    if (!pipe) return pass(pipe);
+    slot(s.slot) = std::move(pipe->first);
+    pumps_.push_back({caller_stream(0, true), std::move(pipe->second), {}, false});
     return {};
 }
 
 Status Launch::run(const step::OutputPipe& s) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
-    slot(s.slot).reset(ends[1]);
-    pumps_.push_back({Fd(ends[0]), caller_stream(s.number, false), {}, false});
+    auto pipe = make_pipe();
+    if (!pipe) return pass(pipe);
+    slot(s.slot) = std::move(pipe->second);
+    pumps_.push_back({std::move(pipe->first), caller_stream(s.number, false), {}, false});
     return {};
 }
 
@@ -50,10 +56,10 @@ Status Launch::run(const step::MakeLogFolder& s) {
 Status Launch::run(const step::LogPipe& s) {
     if (!presence_.log())
         if (auto opened = presence_.open_log({}); !opened) return opened;
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe", errno);
-    slot(s.slot).reset(ends[1]);
-    Pump pump{Fd(ends[0]), Fd(), {}, false};
+    auto pipe = make_pipe();
+    if (!pipe) return pass(pipe);
+    slot(s.slot) = std::move(pipe->second);
+    Pump pump{std::move(pipe->first), Fd(), {}, false};
     pump.log = presence_.log();
     pump.stream = s.number == 2 ? LogStream::err : LogStream::out;
     pumps_.push_back(std::move(pump));
