@@ -201,7 +201,7 @@ TEST_P(Background, whose_supervisor_is_killed_dies_and_is_cleaned) {
     const pid_t payload = row("web")["pid"];
     const Json status = Json::parse(read_text(cat(state_folder(), "/web/status")));
     ASSERT_EQ(kill(status["supervisor"].get<pid_t>(), SIGKILL), 0);
-    EXPECT_TRUE(gone_within(payload, milliseconds(10000)));
+    EXPECT_TRUE(gone_within(payload, milliseconds(5000)));
     const Ended refused = verb({"stop", "web"});
     EXPECT_EQ(refused.code, 125);
     EXPECT_THAT(refused.err, HasSubstr("sandbox 'web' has crashed"));
@@ -430,7 +430,7 @@ TEST_P(Background, runs_its_last_hook_also_when_its_supervisor_is_killed) {
     ASSERT_EQ(up("web", cat(waits, "lifecycle: {hooks: {stopped: [{command: [/bin/sh, -c, 'echo stopped >> ", notes, "']}]}}\n")).code, 0);
     const Json status = Json::parse(read_text(cat(state_folder(), "/web/status")));
     ASSERT_EQ(kill(status["supervisor"].get<pid_t>(), SIGKILL), 0);
-    EXPECT_TRUE(gone_within(status["init"].get<pid_t>(), milliseconds(10000)));
+    EXPECT_TRUE(gone_within(status["init"].get<pid_t>(), milliseconds(5000)));
     EXPECT_EQ(verb({"gc"}).code, 0);
     EXPECT_EQ(read_text(notes), "stopped\n");
     unlink(notes.c_str());

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "views.h"
@@ -80,10 +81,15 @@ TEST_F(Limits, of_processes_are_there_by_default) {
 }
 
 TEST_F(Limits, of_processors_give_their_share) {
-    result_of("resources: {cpu: {limit: 0.2}}\n", {"/sandbox-probe", "burn:1500"});
-    const double share = seen()["burn:1500"]["share"];
-    EXPECT_GE(share, 0.01) << "it runs, however busy the machine is: " << seen();
-    EXPECT_LE(share, 0.3) << seen();
+    // What a busy machine takes away is not the limit's doing: the best of a few says what the limit gives.
+    double most = 0;
+    for (int attempt = 0; attempt < 5 && most < 0.1; ++attempt) {
+        result_of("resources: {cpu: {limit: 0.2}}\n", {"/sandbox-probe", "burn:1500"});
+        const double share = seen()["burn:1500"]["share"];
+        EXPECT_LE(share, 0.3) << seen();
+        most = std::max(most, share);
+    }
+    EXPECT_GE(most, 0.1) << seen();
     result_of("resources: {cpu: {quota: 5ms, period: 20ms}}\n", {"/sandbox-probe", "burn:1000"});
     EXPECT_LE(seen()["burn:1000"]["share"], 0.4) << seen();
     EXPECT_EQ(differences_since(before_), "");
